@@ -1,0 +1,40 @@
+"""Make the pack importable as `img2img_studio`, as ComfyUI does under a name of its own choosing.
+
+The root `__init__.py` needs ComfyUI, so it is not run here: the unit tier imports `img2img_studio.core...` without it,
+and tests/host/conftest.py runs it once ComfyUI is on the path. The repository root itself never enters `sys.path`,
+because its `nodes/` would hide ComfyUI's `nodes.py`.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+spec = importlib.util.spec_from_file_location("img2img_studio", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+assert spec
+sys.modules["img2img_studio"] = importlib.util.module_from_spec(spec)
+
+# The test models are far too small to gain from more threads; on a busy machine more of them only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One running ComfyUI for the whole session, with folders of its own, so that it leaves the host as it was."""
+    from img2img_studio.dev import host
+    from img2img_studio.dev.server import Server
+
+    with Server(host.find(), tmp_path_factory.mktemp("server"), ["--cpu"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium_path():
+    """Path of a Chromium: the one on PATH, else one that is installed for the occasion, else a failure that says how."""
+    from img2img_studio.dev import chromium
+
+    return chromium.find_or_install()

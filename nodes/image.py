@@ -1,0 +1,99 @@
+"""FitImage and UnfitImage: to a size the model likes and back."""
+
+import torch
+from comfy_api.latest import io
+
+from ..core.fit import FILLS, FITS, SHAPES, Fit, apply_fit, plan_fit, undo_fit
+
+FitInfo = io.Custom("IMG2IMG_FIT")
+
+
+class FitImage(io.ComfyNode):
+    """Bring a picture to a size the model likes."""
+
+    SEARCH_ALIASES = ["resize", "resolution", "letterbox", "pad image", "crop image", "resize and fill"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgFitImage",
+            display_name="Fit Image",
+            category="img2img/image",
+            description="Scales, pads or crops a picture to a size the model likes. Unfit Image takes it back.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture or batch of pictures to bring to size."),
+                io.Int.Input(
+                    "target",
+                    default=512,
+                    min=0,
+                    max=16384,
+                    tooltip="Length of the longer side in pixels; with shape 'square' the length of both sides. "
+                    "512 suits SD1.5, 1024 suits SDXL, SD3 and Flux. 0 keeps the picture's own scale.",
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=list(FITS),
+                    tooltip="pad: keep everything and add borders. crop: cut the borders off, evenly on both sides. "
+                    "stretch: distort the picture to fill the size.",
+                ),
+                io.Combo.Input(
+                    "shape",
+                    options=list(SHAPES),
+                    tooltip="keep aspect: as wide for its height as before. square: target x target.",
+                ),
+                io.Int.Input(
+                    "multiple",
+                    default=8,
+                    min=1,
+                    max=256,
+                    tooltip="Both sides become whole multiples of this: pad rounds up, crop rounds down, stretch "
+                    "takes the nearest. 8 suits SD1.5 and SDXL, 16 suits SD3, Flux and Qwen-Image.",
+                ),
+                io.Combo.Input(
+                    "fill",
+                    options=list(FILLS),
+                    tooltip="What the padding is made of: the nearest pixel, a mirror image, the picture's mean "
+                    "colour, or black.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image"),
+                io.Mask.Output(display_name="padding mask", tooltip="1 on the padding, 0 on the picture."),
+                FitInfo.Output(display_name="fit info", tooltip="Connect to Unfit Image."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, target: int, fit: str, shape: str, multiple: int, fill: str) -> io.NodeOutput:
+        plan = plan_fit(image.shape[1], image.shape[2], target, fit, shape, multiple, fill)
+        return io.NodeOutput(*apply_fit(image, plan), plan)
+
+
+class UnfitImage(io.ComfyNode):
+    """Take a fitted picture back to its first size."""
+
+    SEARCH_ALIASES = ["unpad", "uncrop", "restore size", "resize back"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgUnfitImage",
+            display_name="Unfit Image",
+            category="img2img/image",
+            description="Undoes Fit Image: takes the padding off, scales back, and puts cut borders back in place.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture after sampling, at the size Fit Image gave it."),
+                FitInfo.Input("fit_info", tooltip="From Fit Image: what was done to the picture."),
+                io.Image.Input(
+                    "original",
+                    optional=True,
+                    tooltip="The picture that went into Fit Image. After a crop its borders come back from here; "
+                    "without it they repeat the nearest pixel.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="image")],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, fit_info: Fit, original: torch.Tensor | None = None) -> io.NodeOutput:
+        return io.NodeOutput(undo_fit(image, fit_info, original))

@@ -1,0 +1,51 @@
+"""StrengthPreset: recommended settings for common jobs."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..core.preset import RECOMMENDATIONS, recommend
+from . import host
+
+
+class StrengthPreset(io.ComfyNode):
+    """Good first values for a job."""
+
+    SEARCH_ALIASES = ["denoise", "settings", "recommended", "defaults", "style transfer", "inpaint"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgStrengthPreset",
+            display_name="Strength Preset",
+            category="img2img/schedule",
+            description="Recommended strength, cfg and steps for a job, as a place to start from.",
+            inputs=[
+                io.Combo.Input("use_case", options=list(RECOMMENDATIONS), tooltip="What you want to do."),
+                io.Float.Input(
+                    "amount",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="From the gentle end of the recommended range (0) to the bold end (1).",
+                ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="If this model has its guidance built in, as Flux has, cfg becomes 1. Turbo, Lightning "
+                    "and LCM models cannot be told from their weights: set their cfg and steps by hand.",
+                ),
+            ],
+            outputs=[
+                io.Float.Output(display_name="strength"),
+                io.Float.Output(display_name="cfg"),
+                io.Int.Output(display_name="steps", tooltip="Steps to execute: use step_count 'exact' with them."),
+                io.String.Output(display_name="note", tooltip="Where the values come from."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, use_case: str, amount: float, model: Any = None) -> io.NodeOutput:
+        settings = recommend(use_case, amount, model is not None and host.is_guidance_distilled(model))
+        return io.NodeOutput(settings.strength, settings.cfg, settings.steps, settings.note)

@@ -1,0 +1,88 @@
+"""The strength plot: its numbers against closed forms, its drawing by measuring the pixels."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from img2img_studio.core import plot
+from img2img_studio.core.schedule import CutSampling, NoiseSchedule
+from PIL import ImageColor
+
+TENTHS = [tenth / 10 for tenth in range(11)]
+
+
+def flow_schedule() -> NoiseSchedule:
+    """Flow without shift: sigma is the share of the way up."""
+    return NoiseSchedule(torch.arange(1, 1001, dtype=torch.float64) / 1000, True, lambda percent: 1.0 - percent)
+
+
+def exploding_schedule() -> NoiseSchedule:
+    """Sigma falls by the same factor from row to row, from 100 to 0.01."""
+    rows = torch.logspace(-2, 2, 1000, dtype=torch.float64)
+    return NoiseSchedule(rows, False, lambda percent: 10.0 ** (2 - 4 * percent))
+
+
+def even_spacing(cut: CutSampling | None, steps: int) -> torch.Tensor:
+    start = float(cut.sigma_max) if cut else 1.0
+    return torch.linspace(start, 0, steps + 1)
+
+
+def figures_for(
+    schedule: NoiseSchedule, strengths: list[float], step_count: str = "proportional"
+) -> plot.StrengthFigures:
+    return plot.strength_figures(schedule, even_spacing, 50, strengths, "timestep", step_count)
+
+
+def test_decibels_follow_the_closed_forms():
+    exploding = figures_for(exploding_schedule(), [0.25, 0.5, 0.75, 1.0])
+    assert exploding.decibels == pytest.approx([20, 0, -20, -40], abs=1e-4)
+    flow = figures_for(flow_schedule(), [0.0, 0.5, 0.75, 1.0])
+    assert flow.decibels == pytest.approx([math.inf, 0, 20 * math.log10(1 / 3), -math.inf], abs=1e-4)
+    for strength, decibel in flow.curve:
+        expected = 20 * math.log10((1 - strength) / strength) if strength < 1 else -math.inf
+        assert decibel == pytest.approx(expected)
+
+
+def test_fifty_steps_and_eleven_strengths():
+    assert figures_for(flow_schedule(), TENTHS).steps == [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50]
+    assert figures_for(flow_schedule(), TENTHS, "exact").steps == [0] + [50] * 10
+
+
+def test_signal_is_alpha_bar_and_its_flow_twin():
+    sigmas = np.array([10 ** (4 * t / 999 - 2) for t in range(100, 1000, 100)])
+    assert figures_for(exploding_schedule(), [0.5]).signal == pytest.approx(1 / (1 + sigmas**2))
+    assert figures_for(flow_schedule(), [0.5]).signal == pytest.approx(
+        [(1 - t / 999) ** 2 for t in range(100, 1000, 100)]
+    )
+
+
+def painted(image, colour: str) -> np.ndarray:
+    """Where the picture has a colour, give or take the smoothing of edges."""
+    return (np.abs(np.asarray(image, dtype=int) - ImageColor.getrgb(colour)) < 60).all(axis=-1)
+
+
+@pytest.mark.parametrize("schedule", [flow_schedule(), exploding_schedule()])
+@pytest.mark.parametrize(("colour", "name"), [(plot.BARS, "steps"), (plot.SIGNAL, "signal")])
+def test_bars_are_as_tall_as_their_numbers(schedule, colour, name):
+    figures = figures_for(schedule, TENTHS[2:])
+    columns = painted(plot.draw_strengths(figures, ""), colour)[600:].sum(axis=0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], columns > 0, [0]]))).reshape(-1, 2)
+    heights = np.array([np.median(columns[start:end]) for start, end in edges])
+    values = np.array(getattr(figures, name))
+    assert heights / heights.max() == pytest.approx(values / values.max(), abs=0.025)
+
+
+def test_the_line_falls_all_the_way():
+    line = painted(plot.draw_strengths(figures_for(flow_schedule(), [0.5]), ""), plot.CURVE)[:520]
+    heights = [np.flatnonzero(column).mean() for column in line.T if column.any()]
+    assert len(heights) > 1000
+    assert max(heights) - min(heights) > 250
+    assert (np.diff(heights) > -2).all()
+
+
+@pytest.mark.parametrize("strengths", [[0.0], [0.37], [1.0], [at / 100 for at in range(101)], [0.5, 0.5]])
+def test_any_list_of_strengths_can_be_drawn(strengths):
+    image = plot.draw_strengths(figures_for(flow_schedule(), strengths, "exact"), "50 steps")
+    assert painted(image, plot.CURVE).any()
+    assert painted(image, plot.SIGNAL).any()

@@ -7,9 +7,9 @@ import torch
 from comfy_api.latest import io
 
 from ..core.plot import draw_strengths, strength_figures
-from ..core.schedule import MEASURES, STEP_COUNTS
+from ..core.schedule import STEP_COUNTS
 from ..core.text import parse_strengths
-from . import host
+from . import host, inputs
 
 MOST_STRENGTHS = 101
 
@@ -29,19 +29,14 @@ class StrengthPlot(io.ComfyNode):
             "how many steps are executed, and how the signal fades over the timesteps.",
             inputs=[
                 io.Model.Input("model", tooltip="The model whose noise schedule is drawn."),
-                io.Combo.Input("scheduler", options=host.scheduler_names(), tooltip="The spacing of the steps."),
+                inputs.scheduler(),
                 io.Int.Input("steps", default=50, min=1, max=10000, tooltip="Steps of the whole schedule."),
                 io.String.Input(
                     "strengths",
                     default="0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0",
                     tooltip="Strengths to mark, from 0 to 1, separated by commas.",
                 ),
-                io.Combo.Input(
-                    "measure",
-                    options=list(MEASURES),
-                    optional=True,
-                    tooltip="What strength counts, as in Strength Scheduler: timesteps, noise, or stock denoise.",
-                ),
+                inputs.measure(),
                 io.Combo.Input(
                     "step_count",
                     options=list(STEP_COUNTS),

@@ -1,0 +1,102 @@
+"""FitImage, UnfitImage, StrengthPreset and StrengthPlot as ComfyUI runs them, on models of its own classes."""
+
+import comfy.model_base
+import comfy.model_patcher
+import comfy.supported_models
+import numpy as np
+import pytest
+import torch
+from img2img_studio.core.plot import SIZE
+from img2img_studio.nodes import host
+
+CPU = torch.device("cpu")
+FLUX = {
+    "image_model": "flux", "in_channels": 16, "out_channels": 16, "vec_in_dim": 8, "context_in_dim": 8,
+    "hidden_size": 16, "mlp_ratio": 1.0, "num_heads": 1, "depth": 1, "depth_single_blocks": 1, "axes_dim": [4, 6, 6],
+    "theta": 100, "patch_size": 2, "qkv_bias": True,
+}  # fmt: skip
+UNET = {
+    "image_size": 8, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1],
+    "channel_mult": [1], "transformer_depth": [0], "transformer_depth_output": [0, 0], "transformer_depth_middle": 0,
+    "context_dim": 8, "num_heads": 1, "num_head_channels": -1, "use_spatial_transformer": True, "legacy": False,
+    "use_temporal_attention": False, "adm_in_channels": None,
+}  # fmt: skip
+
+
+def model_of(config, settings):
+    """A MODEL around a tiny network with random weights."""
+    config = config(settings)
+    config.set_inference_dtype(torch.float32, None)
+    return comfy.model_patcher.ModelPatcher(config.get_model({}), CPU, CPU)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {
+        "sd15": model_of(comfy.supported_models.SD15, UNET),
+        "flux dev": model_of(comfy.supported_models.Flux, FLUX | {"guidance_embed": True}),
+        "flux schnell": model_of(comfy.supported_models.FluxSchnell, FLUX | {"guidance_embed": False}),
+    }
+
+
+def picture(*shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("shape", [(1, 100, 75, 3), (3, 61, 100, 3), (2, 100, 99, 4), (1, 1, 100, 3), (1, 96, 100, 1)])
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+@pytest.mark.parametrize("fill", ["edge", "reflect", "mean", "black"])
+def test_there_and_back_is_bit_equal(nodes, shape, fit, fill):
+    image = picture(*shape)
+    fitted, mask, info = nodes["Img2ImgFitImage"].execute(image, 100, fit, "keep aspect", 8, fill).result
+    assert fitted.shape[1] % 8 == fitted.shape[2] % 8 == 0
+    assert mask.shape == fitted.shape[:3]
+    (restored,) = nodes["Img2ImgUnfitImage"].execute(fitted, info, image).result
+    assert restored.shape == image.shape
+    assert torch.equal(restored, image) or (fit == "crop" and min(shape[1:3]) < 8)
+
+
+def test_the_schemas_are_the_promised_ones(nodes):
+    promised = {
+        "Img2ImgFitImage": ["image", "target", "fit", "shape", "multiple", "fill"],
+        "Img2ImgUnfitImage": ["image", "fit_info", "original"],
+        "Img2ImgStrengthPreset": ["use_case", "amount", "model"],
+        "Img2ImgStrengthPlot": ["model", "scheduler", "steps", "strengths", "measure", "step_count"],
+    }
+    for name, inputs in promised.items():
+        schema = nodes[name].GET_SCHEMA()
+        assert [entry.id for entry in schema.inputs] == inputs
+        assert all(entry.tooltip for entry in schema.inputs)
+
+
+def test_only_models_with_built_in_guidance_are_distilled(models):
+    assert {name: host.is_guidance_distilled(model) for name, model in models.items()} == {
+        "sd15": False,
+        "flux dev": True,
+        "flux schnell": True,
+    }
+
+
+def test_the_preset_asks_the_model_for_cfg(nodes, models):
+    preset = nodes["Img2ImgStrengthPreset"]
+    assert preset.execute("style transfer", 0.5).result[:3] == (0.6, 10.0, 30)
+    assert preset.execute("style transfer", 0.5, models["sd15"]).result[:3] == (0.6, 10.0, 30)
+    assert preset.execute("style transfer", 0.5, models["flux dev"]).result[:3] == (0.6, 1.0, 30)
+
+
+@pytest.mark.parametrize("name", ["sd15", "flux dev", "flux schnell"])
+@pytest.mark.parametrize("measure", ["timestep", "noise", "steps"])
+@pytest.mark.parametrize("step_count", ["exact", "proportional"])
+def test_a_plot_is_drawn_for_every_family_and_measure(nodes, models, name, measure, step_count):
+    plot = nodes["Img2ImgStrengthPlot"]
+    (image,) = plot.execute(models[name], "normal", 50, "0, 0.05, 0.5, 1.0", measure, step_count).result
+    assert image.shape == (1, SIZE[1], SIZE[0], 3)
+    assert image.dtype == torch.float32
+    assert 0 <= image.min() < image.max() <= 1
+    assert len(np.unique((image[0] * 255).round().byte().numpy().reshape(-1, 3), axis=0)) > 20
+
+
+@pytest.mark.parametrize("strengths", ["", "0.5, 1.2", "half", ", ".join(["0.5"] * 102)])
+def test_a_plot_needs_strengths(nodes, models, strengths):
+    with pytest.raises(ValueError, match="strengths"):
+        nodes["Img2ImgStrengthPlot"].execute(models["sd15"], "normal", 50, strengths)

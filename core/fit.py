@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from PIL import Image
 from torch import Tensor
 
@@ -134,6 +135,19 @@ def undo_fit(image: Tensor, fit: Fit, original: Tensor | None = None) -> Tensor:
     restored = _matching_original(original, fit, kept)
     restored[:, top:bottom, left:right] = kept
     return restored
+
+
+def fit_mask(mask: Tensor, fit: Fit) -> Tensor:
+    """Bring a mask along with its picture; the padding may change, so it is 1 there.
+
+    mask:    [B, H, W] or [B, 1, H, W], 0..1, at any size: another one than the picture's is resized first
+    returns: [B, canvas height, canvas width]
+    """
+    plane = mask.reshape(-1, 1, *mask.shape[-2:]).float()
+    if plane.shape[-2:] != fit.original:
+        plane = functional.interpolate(plane, size=tuple(fit.original), mode="bilinear")
+    fitted, padding = apply_fit(plane.movedim(1, -1), fit)
+    return torch.maximum(fitted[..., 0], padding)
 
 
 def resize(image: Tensor, size: Size, box: Box | None = None) -> Tensor:

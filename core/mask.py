@@ -1,0 +1,77 @@
+"""Masks: 1 where the picture may change, 0 where it must stay."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+MASKED_CONTENTS = ("original", "fill", "noise", "neutral")
+
+
+def mask_kind(mask: Tensor) -> str:
+    """``all`` ones, ``none`` (all zeros), ``hard`` (only 0 and 1) or ``soft``; decided before any resizing."""
+    low, high = (float(value) for value in mask.aminmax())
+    if low >= 1.0:
+        return "all"
+    if high <= 0.0:
+        return "none"
+    return "hard" if bool(((mask == 0) | (mask == 1)).all()) else "soft"
+
+
+def keep_outside(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
+    """The changed latent inside the mask and, where the mask is exactly 0, the original's own bits.
+
+    mask: broadcastable to the latents, at their resolution
+    """
+    return torch.where(mask == 0, original, changed)
+
+
+def soft_mask_at(mask: Tensor, progress: Tensor) -> Tensor:
+    """The hard mask of one moment of a run under a soft mask (differential diffusion, arXiv:2306.00950).
+
+    A pixel of value m is free once the run's strength has fallen to m times its first strength.
+
+    mask:     0..1
+    progress: what is left of the first strength, 1 (start) .. 0 (end), a scalar tensor
+    """
+    return ((mask >= progress) & (mask > 0)).to(mask.dtype)
+
+
+def masked_content(latent: Tensor, mask: Tensor, content: str, noise: Tensor, neutral: Tensor) -> Tensor:
+    """What stands under the mask before noising; outside it the latent's own bits.
+
+    latent:  [B, C, ..., H, W]
+    mask:    broadcastable to it
+    content: ``original``, ``fill`` (the surroundings drawn inwards), ``noise`` or ``neutral`` grey
+    noise, neutral: what those two contents are made of, in the latent's space
+    """
+    if content == "original":
+        return latent
+    inside = {"fill": fill_inwards, "noise": lambda *_: noise, "neutral": lambda *_: neutral}[content](latent, mask)
+    return torch.where(mask > 0, torch.lerp(latent, inside.expand_as(latent), mask.expand_as(latent)), latent)
+
+
+def fill_inwards(latent: Tensor, mask: Tensor) -> Tensor:
+    """Colours from the border of the mask drawn smoothly inwards (push-pull, Gortler et al. 1996).
+
+    Known pixels are averaged into coarser and coarser pictures until every pixel is known, then each coarser picture
+    fills the holes of the next finer one.
+
+    latent: [B, C, ..., H, W]; mask: broadcastable, 1 in the hole
+    """
+    known = (1.0 - mask.expand_as(latent)).reshape(-1, 1, *latent.shape[-2:])
+    values = latent.reshape(-1, 1, *latent.shape[-2:])
+    return _push_pull(values * known, known).reshape(latent.shape)
+
+
+def _push_pull(weighted: Tensor, weight: Tensor) -> Tensor:
+    height, width = weighted.shape[-2:]
+    average = weighted / weight.clamp_min(1e-6)
+    if max(height, width) == 1:
+        return average
+    pad = (0, width % 2 if width > 1 else 0, 0, height % 2 if height > 1 else 0)
+    window = (min(2, height), min(2, width))
+    coarse = [functional.avg_pool2d(functional.pad(part, pad), window) for part in (weighted, weight)]
+    filled = functional.interpolate(_push_pull(*coarse), size=(height + pad[3], width + pad[1]), mode="bilinear")
+    return torch.lerp(filled[..., :height, :width], average, weight.clamp(0, 1))

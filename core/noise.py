@@ -1,0 +1,105 @@
+"""Noise that belongs to a picture: the same alone, in any batch, and on any part of a split run."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ItemKey = tuple[int, int]
+"""(seed, item): what the noise of one picture of a batch is drawn from."""
+
+
+@dataclass(frozen=True)
+class NoisedRecord:
+    """What a noised LATENT carries along, so that sampling it loses nothing to rounding.
+
+    clean:  [B, C, ...] the latent before noising, in ComfyUI's latent space
+    noise:  the same shape, unit variance
+    sigma:  the noise level that the samples stand at
+    digest: of the samples it was written with; the record counts only while they are unchanged
+    state:  the samples in the model's own space where a run was left part-way, None for freshly noised ones
+    """
+
+    clean: Tensor
+    noise: Tensor
+    sigma: float
+    digest: str
+    state: Tensor | None = None
+
+
+def digest(tensor: Tensor) -> str:
+    """A short fingerprint of a tensor's shape, type and bits, the same on every machine."""
+    plain = tensor.detach().cpu().contiguous()
+    header = f"{plain.dtype}{tuple(plain.shape)}".encode()
+    return hashlib.blake2b(header + plain.view(torch.uint8).numpy().tobytes(), digest_size=12).hexdigest()
+
+
+def stream_seed(seed: int, item: int, stream: str, *sigmas: float) -> int:
+    """A generator seed of its own for every (seed, item, stream, sigmas), 0..2^63 - 1."""
+    packed = struct.pack(f"<QQ{len(sigmas)}d", seed & (2**64 - 1), item, *sigmas)
+    return int.from_bytes(hashlib.blake2b(stream.encode() + packed, digest_size=8).digest(), "little") >> 1
+
+
+class StepNoise:
+    """The noise that a stochastic sampler draws at a step, as a ``noise_sampler`` of k-diffusion.
+
+    Every item has its own stream, and a draw depends on nothing but (seed, item, sigma interval): not on the batch
+    it is in, the device, or the steps that ran before.
+
+    shape:  of the noised batch, [B, C, ...]
+    keys:   (seed, item) for each of the B pictures
+    device: where the sampler wants the noise
+    """
+
+    def __init__(self, shape: Sequence[int], keys: Sequence[ItemKey], device: torch.device) -> None:
+        self.shape = tuple(shape[1:])
+        self.keys = list(keys)
+        self.device = device
+
+    def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        interval = (float(sigma), float(sigma_next))
+        return torch.stack([self._draw(key, interval) for key in self.keys]).to(self.device)
+
+    def _draw(self, key: ItemKey, interval: tuple[float, float]) -> Tensor:
+        generator = torch.Generator().manual_seed(stream_seed(*key, "step", *interval))
+        return torch.randn(self.shape, generator=generator)
+
+
+def turn(start: Tensor, end: Tensor, amount: float) -> Tensor:
+    """Turn one noise towards another on the sphere, so that the result is as strong as they are.
+
+    start, end: [C, ...] one picture's noise each
+    amount:     0 (start, bit for bit) .. 1 (end, bit for bit)
+
+    Spherical linear interpolation (Shoemake 1985), with the length interpolated geometrically apart from the
+    direction. Opposite noises turn through a fixed direction at right angles; a zero noise has no direction and is
+    blended linearly.
+    """
+    if amount <= 0.0 or torch.equal(start, end):
+        return start.clone()
+    if amount >= 1.0:
+        return end.clone()
+    a, b = start.double().flatten(), end.double().flatten()
+    length_a, length_b = a.norm(), b.norm()
+    if not (length_a > 0 and length_b > 0):
+        return torch.lerp(start, end, amount)
+    a, b = a / length_a, b / length_b
+    aside = _at_right_angles(a, b)
+    angle = torch.atan2((b * aside).sum(), (a * b).sum()) * amount
+    length = length_a ** (1.0 - amount) * length_b**amount
+    return (length * (a * angle.cos() + aside * angle.sin())).reshape(start.shape).to(start.dtype)
+
+
+def _at_right_angles(a: Tensor, b: Tensor) -> Tensor:
+    """The unit vector at right angles to ``a`` on the side of ``b``; any fixed one where ``b`` is on a's line."""
+    aside = b - a * (a * b).sum()
+    if aside.norm() < 1e-9:
+        axis = torch.zeros_like(a)
+        axis[int(a.abs().argmin())] = 1.0
+        aside = axis - a * (a * axis).sum()
+    return aside / aside.norm()

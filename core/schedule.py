@@ -1,0 +1,248 @@
+"""Strength: how far up the noise schedule a picture is lifted, written once in sigma space.
+
+Two families cover every model. Variance exploding (eps, v, EDM, X0, COSMOS): ``x = x0 + sigma * noise``.
+Flow: ``x = (1 - sigma) * x0 + sigma * noise``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MEASURES = ("timestep", "noise", "steps")
+STEP_COUNTS = ("exact", "proportional")
+
+CUT_ROWS = 1000
+LAST_TIMESTEP = 999
+MOST_STOCK_STEPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """The noise levels that a model was trained on, as plain numbers.
+
+    sigmas:           [rows] float64 on the CPU, ascending
+    flow:             True for flow models, False for variance exploding ones
+    percent_to_sigma: the model's own map from the share of the way down (0 = all noise, 1 = clean) to sigma
+    """
+
+    sigmas: Tensor
+    flow: bool
+    percent_to_sigma: Callable[[float], float]
+
+    @property
+    def sigma_min(self) -> float:
+        return float(self.sigmas[0])
+
+    @property
+    def sigma_max(self) -> float:
+        return float(self.sigmas[-1])
+
+    def row(self, sigma: float) -> float:
+        """Where a sigma lies in the table: 0..rows - 1, fractional between rows (log sigma interpolated)."""
+        log_rows = self.sigmas.log().numpy()
+        return float(np.interp(math.log(max(sigma, 1e-30)), log_rows, np.arange(len(log_rows))))
+
+    def timestep(self, sigma: float) -> float:
+        """The place of a sigma on the axis of training timesteps, 0..999 whatever the table's length."""
+        return self.row(sigma) / (len(self.sigmas) - 1) * LAST_TIMESTEP
+
+
+class CutSampling:
+    """The part of a schedule at and below one sigma, in the form that ComfyUI's schedulers read.
+
+    It has the attributes of a ``model_sampling`` that schedulers use: ``sigmas``, ``sigma_min``, ``sigma_max`` and
+    the two maps ``timestep`` and ``sigma``, which are inverses of each other on 1000 rows spaced evenly over the
+    original rows.
+    """
+
+    def __init__(self, schedule: NoiseSchedule, start: float) -> None:
+        log_rows = schedule.sigmas.log().numpy()
+        rows = np.linspace(0.0, schedule.row(start), CUT_ROWS)
+        self._log_sigmas = np.interp(rows, np.arange(len(log_rows)), log_rows)
+        self._log_sigmas[-1] = math.log(start)
+        self.sigmas = torch.from_numpy(np.exp(self._log_sigmas))
+        self.log_sigmas = torch.from_numpy(self._log_sigmas)
+
+    @property
+    def sigma_min(self) -> Tensor:
+        return self.sigmas[0]
+
+    @property
+    def sigma_max(self) -> Tensor:
+        return self.sigmas[-1]
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        return torch.as_tensor(np.interp(sigma.log().numpy(), self._log_sigmas, np.arange(CUT_ROWS)))
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        return torch.as_tensor(np.interp(timestep.numpy(), np.arange(CUT_ROWS), self._log_sigmas)).exp()
+
+
+Spacing = Callable[[CutSampling | None, int], Tensor]
+"""A scheduler: (the cut schedule, or None for the model's own; steps) -> sigmas, falling, ending in 0."""
+
+
+@dataclass(frozen=True)
+class StrengthPlan:
+    """The sigmas of one image-to-image run, and what was asked for.
+
+    sigmas: [steps + 1] float32, strictly falling, ending in 0; empty at strength 0
+    capped: the measure asked for more noise than the model was trained on
+    """
+
+    sigmas: Tensor
+    strength: float
+    measure: str
+    step_count: str
+    capped: bool
+
+    @property
+    def start_sigma(self) -> float:
+        return float(self.sigmas[0]) if len(self.sigmas) else 0.0
+
+    @property
+    def steps(self) -> int:
+        return max(0, len(self.sigmas) - 1)
+
+
+def noise_share(sigma: float, flow: bool) -> float:
+    """The share of noise in a noised picture, 0..1: f = 1 / (1 + sqrt(SNR))."""
+    return sigma if flow else sigma / (1.0 + sigma)
+
+
+def sigma_of_share(share: float, flow: bool) -> float:
+    """The sigma at which the noise share is ``share`` (0..1); infinite at 1 for variance exploding models."""
+    if flow:
+        return share
+    return share / (1.0 - share) if share < 1.0 else math.inf
+
+
+def snr_db(sigma: float, flow: bool) -> float:
+    """Signal-to-noise ratio in decibel: SNR = 1 / sigma^2, for flow ((1 - sigma) / sigma)^2; inf when clean."""
+    if sigma <= 0.0:
+        return math.inf
+    signal = 1.0 - sigma if flow else 1.0
+    return 20.0 * math.log10(signal / sigma) if signal > 0.0 else -math.inf
+
+
+def executed_steps(steps: int, strength: float, step_count: str) -> int:
+    """How many steps are run: ``steps`` itself, or its share ``max(1, floor(steps * strength))``.
+
+    The small epsilon keeps 50 * 0.58 = 28.999… from losing a step.
+    """
+    if step_count == "exact":
+        return steps
+    return max(1, math.floor(steps * strength + 1e-6))
+
+
+def start_sigma(schedule: NoiseSchedule, strength: float, measure: str) -> tuple[float, bool]:
+    """The first sigma for a strength, and whether it had to be capped at the model's largest.
+
+    ``timestep``: sigma at t = strength * (T - 1), through the model's own map (SDEdit, arXiv:2108.01073, t0).
+    ``noise``: the sigma whose noise share is ``strength``, equally noisy on every model family.
+    """
+    largest = schedule.sigma_max
+    wanted = sigma_of_share(strength, schedule.flow)
+    if measure == "timestep":
+        wanted = schedule.percent_to_sigma(1.0 - strength) if strength < 1.0 else largest
+        return (wanted, False) if 0.0 < wanted <= largest else (largest, False)
+    return (largest, True) if wanted > largest * (1.0 + 1e-6) else (min(wanted, largest), False)
+
+
+def strength_sigmas(
+    schedule: NoiseSchedule,
+    spacing: Spacing,
+    steps: int,
+    strength: float,
+    measure: str = "timestep",
+    step_count: str = "exact",
+) -> StrengthPlan:
+    """The sigmas of a run that starts at a given strength.
+
+    For the measures ``timestep`` and ``noise`` the first sigma is exact whatever the scheduler and the number of
+    steps: the scheduler sees only the part of the schedule below it, and shapes the way down. For ``steps`` the
+    sigmas are those of ComfyUI's own ``denoise``: the last steps of a longer schedule.
+
+    steps:    1 or more
+    strength: 0 (unchanged, no sigmas) .. 1 (all noise)
+    raises:   ValueError for a strength outside 0..1 or not a number, steps below 1, an unknown measure or step count
+    """
+    _check(steps, strength, measure, step_count)
+    if strength == 0.0:
+        return StrengthPlan(torch.zeros(0), strength, measure, step_count, capped=False)
+    count = executed_steps(steps, strength, step_count)
+    if measure == "steps":
+        return StrengthPlan(_stock_sigmas(schedule, spacing, steps, count, strength, step_count), strength, measure, step_count, False)
+    start, capped = start_sigma(schedule, strength, measure)
+    return StrengthPlan(sigmas_from(schedule, spacing, start, count), strength, measure, step_count, capped)
+
+
+def sigmas_from(schedule: NoiseSchedule, spacing: Spacing, start: float, steps: int) -> Tensor:
+    """Exactly ``steps`` sigmas from ``start`` down, spaced as the scheduler likes, and a final 0.
+
+    returns: [steps + 1] float32, strictly falling
+    """
+    if start <= schedule.sigma_min or steps == 1:
+        return _even(start, steps)
+    return repaired(spacing(CutSampling(schedule, start), steps), start, steps)
+
+
+def repaired(sigmas: Tensor, start: float, steps: int) -> Tensor:
+    """A scheduler's sigmas made sound: finite, strictly falling from ``start``, exactly ``steps`` of them, then 0.
+
+    Schedulers that are sound already pass through unchanged, up to the rounding of the first one.
+    """
+    raw = sigmas.double()
+    raw = torch.unique(raw[torch.isfinite(raw) & (raw > 0)]).flip(0)
+    if len(raw) < 2:
+        return _even(start, steps)
+    levels = raw.log().numpy()
+    if len(levels) != steps:
+        levels = np.interp(np.linspace(0, len(levels) - 1, steps), np.arange(len(levels)), levels)
+    if levels[0] != math.log(start) and levels[0] > levels[-1]:
+        levels = levels[-1] + (levels - levels[-1]) * (math.log(start) - levels[-1]) / (levels[0] - levels[-1])
+    out = _closed(torch.from_numpy(np.exp(levels)), start)
+    return out if bool((out.diff() < 0).all()) else _even(start, steps)
+
+
+def _even(start: float, steps: int) -> Tensor:
+    return _closed(torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)[:-1], start)
+
+
+def _closed(sigmas: Tensor, start: float) -> Tensor:
+    out = torch.cat([sigmas.float(), torch.zeros(1)])
+    out[0] = start
+    return out
+
+
+def _stock_sigmas(
+    schedule: NoiseSchedule, spacing: Spacing, steps: int, count: int, strength: float, step_count: str
+) -> Tensor:
+    """The tail that ComfyUI's ``denoise`` runs (``exact``), or the last share of a schedule of ``steps``."""
+    total = int(steps / strength) if step_count == "exact" and strength < 1.0 else steps
+    if total > MOST_STOCK_STEPS:
+        raise ValueError(
+            f"strength {strength} with measure 'steps' needs a schedule of {total} steps; "
+            f"use a larger strength, fewer steps, or the measure 'timestep'"
+        )
+    sigmas = spacing(None, total)
+    if not bool(torch.isfinite(sigmas).all()):
+        sigmas = repaired(sigmas, schedule.sigma_max, total)
+    return sigmas[max(0, len(sigmas) - (count + 1)) :]
+
+
+def _check(steps: int, strength: float, measure: str, step_count: str) -> None:
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"strength must be a number from 0 to 1, got {strength}; 0 leaves the picture as it is")
+    if steps < 1:
+        raise ValueError(f"steps must be 1 or more, got {steps}")
+    if measure not in MEASURES:
+        raise ValueError(f"measure must be one of {', '.join(MEASURES)}, got {measure!r}")
+    if step_count not in STEP_COUNTS:
+        raise ValueError(f"step_count must be one of {', '.join(STEP_COUNTS)}, got {step_count!r}")

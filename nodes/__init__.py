@@ -1,0 +1,39 @@
+"""The pack's nodes by id; ids and input names never change once released."""
+
+from .compare import StrengthPlot
+from .compare import StrengthPlot
+from .image import FitImage, UnfitImage
+from .noise import SDEditNoise
+from .preset import StrengthPreset
+from .refine import ProgressiveRefine
+from .sampling import AllInOne, GuidedSampler
+from .schedule import StrengthScheduler
+from .variation import VariationBatch
+
+NODE_CLASS_MAPPINGS = {
+    "StrengthScheduler": StrengthScheduler,
+    "SDEditNoise": SDEditNoise,
+    "ProgressiveRefine": ProgressiveRefine,
+    "VariationBatch": VariationBatch,
+    "Img2ImgAllInOne": AllInOne,
+    "Img2ImgFitImage": FitImage,
+    "Img2ImgGuidedSampler": GuidedSampler,
+    "Img2ImgStrengthPlot": StrengthPlot,
+    "Img2ImgStrengthPlot": StrengthPlot,
+    "Img2ImgStrengthPreset": StrengthPreset,
+    "Img2ImgUnfitImage": UnfitImage,
+}
+
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "StrengthScheduler": "Strength Scheduler",
+    "SDEditNoise": "SDEdit Noise",
+    "ProgressiveRefine": "Progressive Refine",
+    "VariationBatch": "Variation Batch",
+    "Img2ImgAllInOne": "Image to Image (All in One)",
+    "Img2ImgFitImage": "Fit Image",
+    "Img2ImgGuidedSampler": "Guided Sampler",
+    "Img2ImgStrengthPlot": "Strength Plot",
+    "Img2ImgStrengthPlot": "Strength Plot",
+    "Img2ImgStrengthPreset": "Strength Preset",
+    "Img2ImgUnfitImage": "Unfit Image",
+}

@@ -1,0 +1,525 @@
+"""The only door to ComfyUI: everything the pack asks of its host goes through here."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.k_diffusion.sampling
+import comfy.model_management
+import comfy.model_sampling
+import comfy.sample
+import comfy.samplers
+import comfy.supported_models
+import comfy.utils
+import comfyui_version
+import latent_preview
+import torch
+from torch import Tensor
+
+from ..core.mask import keep_outside, mask_kind, soft_mask_at
+from ..core.noise import ItemKey, NoisedRecord, StepNoise, digest, stream_seed
+from ..core.report import VERSION
+from ..core.schedule import CutSampling, NoiseSchedule, Spacing
+
+RECORD_KEY = "img2img_record"
+
+
+# Names and schedules
+
+
+def scheduler_names() -> list[str]:
+    """The host's schedulers, in its own order."""
+    return list(comfy.samplers.SCHEDULER_NAMES)
+
+
+def sampler_names() -> list[str]:
+    """The host's samplers, in its own order."""
+    return list(comfy.samplers.KSampler.SAMPLERS)
+
+
+def versions() -> dict[str, str]:
+    """What a report needs to be run again: versions of the pack, ComfyUI and torch."""
+    return {"img2img_studio": VERSION, "comfyui": comfyui_version.__version__, "torch": str(torch.__version__)}
+
+
+def is_guidance_distilled(model: Any) -> bool:
+    """Whether a MODEL has its guidance built in and wants cfg 1: Flux dev and its kin, and Flux schnell.
+
+    Only the architecture is asked. Turbo, Lightning and LCM models have the same weights layout as their parents and
+    cannot be told apart, and neither can a model that was trained to take cfg again.
+    """
+    config = getattr(model.model, "model_config", None)
+    built_in = getattr(config, "unet_config", {}).get("guidance_embed", False)
+    return bool(built_in) or isinstance(config, comfy.supported_models.FluxSchnell)
+
+
+def noise_schedule(model: Any) -> NoiseSchedule:
+    """The noise levels a MODEL was trained on.
+
+    raises: ValueError for models that map picture to picture without noise
+    """
+    sampling = model.get_model_object("model_sampling")
+    if isinstance(sampling, comfy.model_sampling.IMG_TO_IMG):
+        raise ValueError(
+            "model: this model turns a picture into another one without noise, so it has no strength; "
+            "use it with its own sampler nodes, or connect a diffusion or flow model"
+        )
+    sigmas = sampling.sigmas.detach().double().cpu()
+    flow = isinstance(sampling, comfy.model_sampling.CONST)
+    return NoiseSchedule(sigmas[sigmas > 0], flow, lambda percent: float(sampling.percent_to_sigma(percent)))
+
+
+def spacing(model: Any, scheduler: str) -> Spacing:
+    """A scheduler of the host as a function of (cut schedule or None for the model's own, steps)."""
+    if scheduler not in comfy.samplers.SCHEDULER_NAMES:
+        raise ValueError(f"scheduler: {scheduler!r} is unknown here; choose one of {', '.join(scheduler_names())}")
+    sampling = model.get_model_object("model_sampling")
+
+    def sigmas(cut: CutSampling | None, steps: int) -> Tensor:
+        return comfy.samplers.calculate_sigmas(sampling if cut is None else cut, scheduler, steps).cpu()
+
+    return sigmas
+
+
+def resolve_sampler(sampler_name: str, sampler: Any = None) -> Any:
+    """The connected SAMPLER, or else the host's sampler of that name."""
+    if sampler is not None:
+        return sampler
+    if sampler_name not in sampler_names():
+        raise ValueError(f"sampler_name: {sampler_name!r} is unknown here; choose one of {', '.join(sampler_names())}")
+    return comfy.samplers.sampler_object(sampler_name)
+
+
+# Latents
+
+
+@dataclass(frozen=True)
+class OpenLatent:
+    """A LATENT with everything checked.
+
+    samples: [B, C, ...] float32, in ComfyUI's latent space
+    mask:    the input mask, else the latent's own noise mask, else None; any resolution
+    items:   the batch_index of each picture, or None where the latent has none
+    record:  what SDEditNoise or an unfinished run left with it, valid or not; None where it met neither
+    intact:  the record was written for exactly these samples
+    """
+
+    samples: Tensor
+    mask: Tensor | None
+    items: list[int] | None
+    record: NoisedRecord | None
+    intact: bool
+
+    def keys(self, seed: int) -> list[ItemKey]:
+        """(seed, item) for every picture."""
+        items = self.items if self.items is not None else range(len(self.samples))
+        return [(seed, item) for item in items]
+
+
+def open_latent(model: Any, latent: dict[str, Any], mask: Tensor | None = None) -> OpenLatent:
+    """Check a LATENT against a model and bring it to float32; the input is left as it is.
+
+    raises: ValueError where the latent is empty, not finite, nested, or of another model's shape
+    """
+    samples = latent["samples"]
+    if getattr(samples, "is_nested", False):
+        raise ValueError("latent: joint audio and video latents are not supported; split them and sample the picture part")
+    if samples.shape[0] == 0:
+        raise ValueError("latent: it holds no pictures (batch 0); connect a latent with at least one")
+    if not bool(torch.isfinite(samples).all()):
+        raise ValueError("latent: it holds values that are not finite (inf or NaN); look at the node that made it")
+    intact_record = latent.get(RECORD_KEY)
+    intact = intact_record is not None and intact_record.digest == digest(samples)
+    samples = _shaped_for(model, samples.float())
+    items = latent.get("batch_index")
+    if items is not None and len(items) != samples.shape[0]:
+        raise ValueError(
+            f"latent: batch_index names {len(items)} pictures, but there are {samples.shape[0]}; "
+            f"rebuild the batch with ComfyUI's own batch nodes"
+        )
+    mask = latent.get("noise_mask") if mask is None else mask
+    return OpenLatent(samples, mask, None if items is None else list(items), intact_record, intact)
+
+
+def open_clean_latent(model: Any, latent: dict[str, Any], mask: Tensor | None = None) -> OpenLatent:
+    """As ``open_latent``, for nodes that add the noise themselves: a latent that is already noised is refused."""
+    opened = open_latent(model, latent, mask)
+    if opened.record is not None:
+        raise ValueError(
+            f"latent: it is already noised (to sigma {opened.record.sigma:.4g}), and this node adds noise itself; "
+            f"connect the clean latent, from VAE Encode or a finished sampler"
+        )
+    return opened
+
+
+def close_latent(latent: dict[str, Any], samples: Tensor, record: NoisedRecord | None = None, **other: Any) -> dict[str, Any]:
+    """A new LATENT: the old one's other entries, the new samples, and the record where there is one."""
+    out = {key: value for key, value in latent.items() if key != RECORD_KEY}
+    out["samples"] = samples
+    if record is not None:
+        out[RECORD_KEY] = record
+    return out | other
+
+
+def _shaped_for(model: Any, samples: Tensor) -> Tensor:
+    latent_format = model.get_model_object("latent_format")
+    samples = comfy.sample.fix_empty_latent_channels(model, samples)
+    dimensions = latent_format.latent_dimensions
+    if samples.ndim != dimensions + 2:
+        raise ValueError(
+            f"latent: its shape {list(samples.shape)} has {samples.ndim} dimensions, but this model works on {dimensions + 2}; "
+            f"encode the picture with the VAE that belongs to the model"
+        )
+    if samples.shape[1] != latent_format.latent_channels:
+        raise ValueError(
+            f"latent: it has {samples.shape[1]} channels, but this model works on {latent_format.latent_channels}; "
+            f"encode the picture with the VAE that belongs to the model"
+        )
+    return samples
+
+
+def to_model_space(model: Any, samples: Tensor) -> Tensor:
+    """ComfyUI's latent space → the space the model works in (an empty latent stays empty, as in the host)."""
+    return model.get_model_object("process_latent_in")(samples) if bool(samples.any()) else samples
+
+
+def from_model_space(model: Any, state: Tensor) -> Tensor:
+    """The space the model works in → ComfyUI's latent space."""
+    return model.get_model_object("process_latent_out")(state)
+
+
+def noised_samples(model: Any, clean: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """A clean latent lifted to a noise level, in the convention that stock samplers continue from.
+
+    The state ``noise_scaling(sigma, noise, clean)`` leaves the model's space; flow states are divided by (1 - sigma),
+    because stock samplers multiply by it again. At a flow sigma of 1, where that is impossible, they are left whole.
+    """
+    sampling = model.get_model_object("model_sampling")
+    level = torch.tensor(sigma)
+    largest = float(sampling.sigma_max)
+    at_top = math.isclose(largest, sigma, rel_tol=1e-05) or sigma > largest
+    state = sampling.noise_scaling(level, noise, to_model_space(model, clean), at_top)
+    if sigma < 1.0:
+        state = sampling.inverse_noise_scaling(level, state)
+    return from_model_space(model, state)
+
+
+def state_of(model: Any, samples: Tensor, sigma: float) -> Tensor:
+    """The other way round: what ``noised_samples`` or an unfinished stock run wrote, as a state in the model's space."""
+    state = to_model_space(model, samples)
+    flow = isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
+    return state * (1.0 - sigma) if flow and sigma < 1.0 else state
+
+
+def draw_noise(samples: Tensor, seed: int, items: list[int] | None = None) -> Tensor:
+    """The host's own initial noise: what a stock KSampler draws for this seed, batch and batch_index."""
+    with isolated_rng(seed):
+        return comfy.sample.prepare_noise(samples, seed, items)
+
+
+class FixedNoise:
+    """A NOISE that gives back noise already drawn, for stock sampler nodes."""
+
+    def __init__(self, noise: Tensor, seed: int) -> None:
+        self.noise = noise
+        self.seed = seed
+
+    def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
+        """The recorded noise; raises ValueError where the latent has another shape."""
+        samples = input_latent["samples"]
+        if samples.shape != self.noise.shape:
+            raise ValueError(
+                f"noise: it was made for a latent of shape {list(self.noise.shape)}, "
+                f"but is used with {list(samples.shape)}; connect the latent it was made for"
+            )
+        return self.noise.to(samples.dtype)
+
+
+@contextmanager
+def isolated_rng(seed: int) -> Iterator[None]:
+    """Run with torch's global generators seeded, and put them back as they were afterwards."""
+    kind = "xpu" if hasattr(torch, "xpu") and torch.xpu.is_available() else "cuda"
+    backend = getattr(torch, kind)
+    devices = list(range(backend.device_count())) if backend.is_available() and backend.is_initialized() else []
+    with torch.random.fork_rng(devices=devices, device_type=kind):
+        torch.manual_seed(seed)
+        yield
+
+
+def encode(vae: Any, image: Tensor) -> dict[str, Any]:
+    """Pictures [B, H, W, C] → LATENT, as VAE Encode does."""
+    return {"samples": vae.encode(image[..., :3])}
+
+
+def decode(vae: Any, latent: dict[str, Any]) -> Tensor:
+    """LATENT → pictures [B, H, W, 3], as VAE Decode does; the frames of a video latent become a batch."""
+    image = vae.decode(latent["samples"])
+    return image.reshape(-1, *image.shape[-3:]) if image.ndim == 5 else image
+
+
+def vae_multiple(vae: Any) -> int:
+    """The sides of a picture must be whole multiples of this many pixels for a VAE."""
+    return int(vae.spacial_compression_encode())
+
+
+# Masks
+
+
+@dataclass(frozen=True)
+class RunMask:
+    """A mask ready for sampling.
+
+    kind:   ``all`` (no mask needed), ``none`` (nothing may change), ``hard`` or ``soft``
+    latent: [B, 1, ..., H, W] at the latent's resolution; None for ``all`` and ``none``
+    """
+
+    kind: str
+    latent: Tensor | None = None
+
+
+def run_mask(mask: Tensor | None, shape: torch.Size) -> RunMask:
+    """Decide what a mask means before resizing it, then resize it as the host does.
+
+    Pictures of a batch whose own mask is all ones stay all ones: resizing would leave rounding there.
+    """
+    kind = "all" if mask is None else mask_kind(mask)
+    if mask is None or kind in ("all", "none"):
+        return RunMask(kind)
+    if not bool(torch.isfinite(mask).all()) or bool((mask < 0).any()) or bool((mask > 1).any()):
+        raise ValueError("mask: its values must lie between 0 (keep) and 1 (change); look at the node that made it")
+    resized = comfy.utils.reshape_mask(mask.float(), (shape[0], 1, *shape[2:]))
+    if len(shape) == 4:
+        whole = comfy.utils.repeat_to_batch_size((mask.reshape(-1, *mask.shape[-2:]) >= 1).all(-1).all(-1), shape[0])
+        resized = torch.where(whole.reshape(-1, 1, 1, 1), torch.ones_like(resized), resized)
+    return RunMask(kind, resized)
+
+
+def with_soft_mask(model: Any, sigmas: Tensor) -> Any:
+    """A clone of the model under which a soft mask frees each pixel at its own time (differential diffusion)."""
+    if "denoise_mask_function" in model.model_options:
+        return model
+    table = noise_schedule(model).sigmas.float().to(model.load_device)
+    first = torch.searchsorted(table, sigmas[:1].to(table)).clamp_min(1)
+
+    def at(sigma: Tensor, denoise_mask: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        return soft_mask_at(denoise_mask, torch.searchsorted(table, sigma[:1]) / first)
+
+    model = model.clone()
+    model.set_model_denoise_mask_function(at)
+    return model
+
+
+# Sampling
+
+
+class Progress:
+    """One progress bar with previews over a job of several runs.
+
+    total: steps of the whole job
+    """
+
+    def __init__(self, model: Any, total: int) -> None:
+        self.bar = comfy.utils.ProgressBar(total)
+        self.total = total
+        self.done = 0
+        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+
+    def __call__(self, step: int, denoised: Tensor, state: Tensor, steps: int) -> None:
+        preview = self.previewer.decode_latent_to_preview_image("JPEG", denoised) if self.previewer else None
+        self.bar.update_absolute(self.done + step + 1, self.total, preview)
+
+    def advance(self, steps: int) -> None:
+        """The run of so many steps is over; the next one counts on from there."""
+        self.done += steps
+
+
+class CountingGuider(comfy.samplers.CFGGuider):
+    """The host's guider, which also counts its calls and can be interrupted at each of them."""
+
+    def __init__(self, model: Any, positive: Any, negative: Any, cfg: float) -> None:
+        super().__init__(model)
+        self.set_conds(positive, negative)
+        self.set_cfg(cfg)
+        self.calls = 0
+
+    def predict_noise(self, *args: Any, **kwargs: Any) -> Tensor:
+        """One guided call of the model: prompt and negative together."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self.calls += 1
+        return super().predict_noise(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts.
+
+    clean: [B, C, ...] the latent without noise, in ComfyUI's latent space; what a mask keeps
+    noise: the same shape, unit variance
+    state: a state in the model's space to start from as it is, instead of noising ``clean``
+    """
+
+    clean: Tensor
+    noise: Tensor
+    state: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a run gave.
+
+    samples: [B, C, ...] float32, in ComfyUI's latent space
+    state:   the same in the model's space where the run stopped above sigma 0, else None
+    calls:   how often the sampler asked the model (prompt and negative count as one)
+    seconds: wall-clock time
+    """
+
+    samples: Tensor
+    state: Tensor | None
+    calls: int
+    seconds: float
+
+
+def sampler_label(sampler_name: str, sampler: Any = None) -> str:
+    """The sampler's name for a report; of a connected SAMPLER, the name of its function."""
+    if sampler is None:
+        return sampler_name
+    connected = getattr(sampler, "sampler_function", sampler)
+    return f"connected: {getattr(connected, '__name__', type(connected).__name__)}"
+
+
+def run_facts(run: Sampled, sigmas: Tensor, cfg: float, sampler_name: str, sampler: Any = None) -> dict[str, Any]:
+    """What every report of a sampling run says."""
+    return {
+        "sampler": sampler_label(sampler_name, sampler),
+        "cfg": cfg,
+        "sigmas": sigmas,
+        "model_calls": run.calls,
+        "seconds": round(run.seconds, 3),
+        "versions": versions(),
+    }
+
+
+def check_sigmas(sigmas: Tensor) -> None:
+    """Raise ValueError unless the sigmas are finite, not negative and run downwards."""
+    if sigmas.ndim != 1 or not bool(torch.isfinite(sigmas).all()) or bool((sigmas < 0).any()):
+        raise ValueError("sigmas: they must be one list of finite numbers, 0 or more; use StrengthScheduler to make them")
+    if len(sigmas) > 1 and float(sigmas[0]) <= float(sigmas[-1]):
+        raise ValueError(
+            f"sigmas: they rise from {float(sigmas[0]):.4g} to {float(sigmas[-1]):.4g}, but sampling goes downwards; "
+            f"remove FlipSigmas, or use DDIMInvert to go up"
+        )
+
+
+def sample(
+    model: Any,
+    positive: Any,
+    negative: Any,
+    cfg: float,
+    sampler: Any,
+    sigmas: Tensor,
+    start: Start,
+    keys: list[ItemKey],
+    mask: RunMask,
+    progress: Progress,
+) -> Sampled:
+    """One run of the host's own sampling, from noise level ``sigmas[0]`` to ``sigmas[-1]``.
+
+    keys: (seed, item) of each picture, for the noise that stochastic samplers draw on the way
+
+    A mask of kind ``none`` or an empty run gives the clean latent back without a model call.
+    """
+    if mask.kind == "none" or len(sigmas) < 2:
+        return Sampled(start.clean, None, 0, 0.0)
+    began = time.perf_counter()
+    if mask.kind == "soft":
+        model = with_soft_mask(model, sigmas)
+    guider = CountingGuider(model, positive, negative, cfg)
+    sampler = with_item_noise(model, sampler, start.clean.shape, keys, float(sigmas[0]))
+    ends_noisy = float(sigmas[-1]) > 0.0
+    carried: list[Tensor] = []
+    if ends_noisy or start.state is not None:
+        sampler = _carrying_state(sampler, start.state, carried)
+    seed = keys[0][0]
+    with isolated_rng(seed):
+        samples = guider.sample(
+            start.noise, start.clean, sampler, sigmas.clone(), mask.latent, progress, not comfy.utils.PROGRESS_BAR_ENABLED, seed
+        )
+    samples = samples.to(comfy.model_management.intermediate_device())
+    progress.advance(len(sigmas) - 1)
+    if mask.latent is not None and not ends_noisy:
+        samples = keep_outside(mask.latent.to(samples.device), start.clean.to(samples.device), samples)
+    state = carried[0].to(samples) if ends_noisy else None
+    return Sampled(samples, state, guider.calls, time.perf_counter() - began)
+
+
+def batch_size(model: Any, sampler: Any, opened: OpenLatent, count: int, limit: int = 0) -> int:
+    """How many pictures to sample at once.
+
+    limit: at most so many; 0 asks the host how much memory is free
+
+    A sampler that draws its noise under the mask for the whole batch (ddim) gets one picture at a time, so that each
+    is the same alone.
+    """
+    if opened.mask is not None and getattr(sampler, "inpaint_options", {}).get("random"):
+        return 1
+    if limit:
+        return limit
+    shape = list(opened.samples.shape[1:])
+    unloaded = max(0, model.model_size() - model.loaded_size())
+    free = comfy.model_management.get_free_memory(model.load_device) - unloaded
+    # Prompt and negative run as one batch of twice the size; the margin is the host's own.
+    fitting = (n for n in range(count, 1, -1) if model.model.memory_required([2 * n, *shape]) * 1.5 < free)
+    return next(fitting, 1)
+
+
+def with_item_noise(model: Any, sampler: Any, shape: Sequence[int], keys: list[ItemKey], first_sigma: float) -> Any:
+    """A copy of a stochastic SAMPLER whose noise at each step belongs to the item; others pass through.
+
+    Samplers that draw from a Brownian motion in the host get one for each item, over the model's whole range of
+    sigmas, so that parts of a split run draw from the same one.
+    """
+    function = getattr(sampler, "sampler_function", None)
+    if function is None or "noise_sampler" in sampler.extra_options:
+        return sampler
+    if "noise_sampler" not in inspect.signature(function).parameters:
+        return sampler
+    device = model.load_device
+    if "dpmpp" in function.__name__ and "_sde" in function.__name__:
+        item_noise = comfy.k_diffusion.sampling.BrownianTreeNoiseSampler(
+            torch.empty(shape),
+            torch.tensor(0.0),
+            torch.tensor(max(noise_schedule(model).sigma_max, first_sigma)),
+            seed=[stream_seed(seed, item, "brownian") for seed, item in keys],
+            cpu=True,
+        )
+    else:
+        item_noise = StepNoise(shape, keys, device)
+    sampler = copy.copy(sampler)
+    sampler.extra_options = {**sampler.extra_options, "noise_sampler": item_noise}
+    return sampler
+
+
+def _carrying_state(sampler: Any, state: Tensor | None, carried: list[Tensor]) -> Any:
+    """A copy of a SAMPLER that starts from ``state`` where there is one, and leaves its last state in ``carried``."""
+    if not isinstance(sampler, comfy.samplers.KSAMPLER):
+        raise ValueError(
+            "sampler: this SAMPLER cannot start or stop part-way with the pack's nodes; choose one by sampler_name, "
+            "or connect sigmas that end in 0 to a latent from SDEditNoise"
+        )
+    function: Callable[..., Tensor] = sampler.sampler_function
+
+    def from_state(denoise: Any, x: Tensor, sigmas: Tensor, **options: Any) -> Tensor:
+        out = function(denoise, x if state is None else state.to(x), sigmas, **options)
+        carried.append(out)
+        return out
+
+    sampler = copy.copy(sampler)
+    sampler.sampler_function = from_state
+    return sampler

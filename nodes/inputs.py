@@ -1,0 +1,125 @@
+"""Inputs that several nodes share: one wording, one default, one range each."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..core.schedule import MEASURES, STEP_COUNTS
+from . import host
+
+LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
+
+
+def model() -> io.Model.Input:
+    """The diffusion or flow model."""
+    return io.Model.Input("model", tooltip="The model that paints: any diffusion or flow model.")
+
+
+def positive() -> io.Conditioning.Input:
+    """The prompt."""
+    return io.Conditioning.Input("positive", tooltip="What the picture should show, from CLIP Text Encode.")
+
+
+def negative(optional: bool = False) -> io.Conditioning.Input:
+    """The negative prompt."""
+    return io.Conditioning.Input(
+        "negative", optional=optional, tooltip="What the picture should not show. Without effect where cfg is 1."
+    )
+
+
+def latent(tooltip: str = "The picture to start from, from VAE Encode.") -> io.Latent.Input:
+    """The latent picture."""
+    return io.Latent.Input("latent", tooltip=tooltip)
+
+
+def mask() -> io.Mask.Input:
+    """Where the picture may change."""
+    return io.Mask.Input(
+        "mask",
+        optional=True,
+        tooltip="White (1) where the picture may change, black (0) where it must stay. Grey is a strength per pixel. "
+        "It takes the place of the latent's own noise mask.",
+    )
+
+
+def steps(default: int = 20) -> io.Int.Input:
+    """Sampling steps."""
+    return io.Int.Input("steps", default=default, min=1, max=10000, tooltip="Sampling steps. More steps, finer result, more time.")
+
+
+def strength(default: float) -> io.Float.Input:
+    """How much may change."""
+    return io.Float.Input(
+        "strength",
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        tooltip="How far the picture may move from the original: 0 leaves it as it is, 1 ignores it. "
+        "From about 0.8 on the layout does not survive.",
+    )
+
+
+def cfg(default: float = 7.5) -> io.Float.Input:
+    """Guidance scale."""
+    return io.Float.Input(
+        "cfg",
+        default=default,
+        min=0.0,
+        max=100.0,
+        step=0.1,
+        round=0.01,
+        tooltip="How strictly the prompt is followed. 1 turns guidance (and the negative prompt) off and halves the time.",
+    )
+
+
+def sampler_name() -> io.Combo.Input:
+    """The sampler, by name."""
+    return io.Combo.Input("sampler_name", options=host.sampler_names(), tooltip="The sampler: how each step is taken.")
+
+
+def scheduler() -> io.Combo.Input:
+    """The scheduler, by name."""
+    return io.Combo.Input(
+        "scheduler",
+        options=host.scheduler_names(),
+        tooltip="How the steps are spread over the way down. It never moves the starting point.",
+    )
+
+
+def seed(tooltip: str = "The seed of the noise. The same seed gives the same picture.") -> io.Int.Input:
+    """The seed of the noise."""
+    return io.Int.Input("seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=True, tooltip=tooltip)
+
+
+def sampler() -> io.Sampler.Input:
+    """A connected sampler."""
+    return io.Sampler.Input(
+        "sampler", optional=True, tooltip="A SAMPLER with options of its own. Connected, it overrides sampler_name."
+    )
+
+
+def measure() -> io.Combo.Input:
+    """What strength measures."""
+    return io.Combo.Input(
+        "measure",
+        options=list(MEASURES),
+        optional=True,
+        tooltip="timestep: strength x 1000 training steps (SDEdit). noise: strength is the share of noise, equally noisy "
+        "on every model. steps: what ComfyUI's denoise does, for old workflows.",
+    )
+
+
+def step_count() -> io.Combo.Input:
+    """What steps counts."""
+    return io.Combo.Input(
+        "step_count",
+        options=list(STEP_COUNTS),
+        optional=True,
+        tooltip="exact: run all the steps you asked for. proportional: run steps x strength of them, as other programs do.",
+    )
+
+
+def report() -> io.String.Output:
+    """The JSON report."""
+    return io.String.Output(display_name="report", tooltip="What was really done, as JSON text: show it with Preview Any.")

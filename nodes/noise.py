@@ -1,0 +1,92 @@
+"""SDEditNoise: lift a picture to a noise level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..core.mask import MASKED_CONTENTS, masked_content
+from ..core.noise import NoisedRecord, digest
+from . import host, inputs
+
+CONTENT_STREAM = 1
+"""Added to the seed for the noise under ``masked_content`` noise, so that it is not the noise that is added on top."""
+
+
+class SDEditNoise(io.ComfyNode):
+    """Noise a picture part-way."""
+
+    SEARCH_ALIASES = ["SDEdit", "add noise", "noise latent", "img2img noise", "inpaint fill"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SDEditNoise",
+            display_name="SDEdit Noise",
+            category="img2img/noise",
+            description="Noises a latent picture to the first of the sigmas. Guided Sampler takes it from there; "
+            "stock samplers take the NOISE output and the clean latent.",
+            inputs=[
+                inputs.model(),
+                inputs.latent(),
+                io.Sigmas.Input("sigmas", tooltip="From Strength Scheduler; the first one is the noise level."),
+                inputs.seed(),
+                inputs.mask(),
+                io.Float.Input(
+                    "noise_multiplier",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Scales the noise. A little under 1 calms the result, a little over 1 adds detail.",
+                ),
+                io.Combo.Input(
+                    "masked_content",
+                    options=list(MASKED_CONTENTS),
+                    optional=True,
+                    tooltip="What stands under the mask before noising. original: the picture. fill: its surroundings "
+                    "drawn inwards. noise: noise. neutral: nothing.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(display_name="noised", tooltip="For Guided Sampler, with the same sigmas."),
+                io.Noise.Output(display_name="NOISE", tooltip="For SamplerCustomAdvanced, with the clean latent."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        latent: dict[str, Any],
+        sigmas: torch.Tensor,
+        seed: int,
+        mask: torch.Tensor | None = None,
+        noise_multiplier: float = 1.0,
+        masked_content: str = "original",
+    ) -> io.NodeOutput:
+        host.check_sigmas(sigmas)
+        opened = host.open_clean_latent(model, latent, mask)
+        noise = host.draw_noise(opened.samples, seed, opened.items) * noise_multiplier
+        masked = {} if opened.mask is None else {"noise_mask": opened.mask}
+        if len(sigmas) == 0:
+            return io.NodeOutput(latent | masked, host.FixedNoise(noise, seed))
+        clean = _with_content(model, opened, masked_content, seed)
+        samples = host.noised_samples(model, clean, noise, float(sigmas[0]))
+        record = NoisedRecord(clean, noise, float(sigmas[0]), digest(samples))
+        return io.NodeOutput(host.close_latent(latent, samples, record, **masked), host.FixedNoise(noise, seed))
+
+
+def _with_content(model: Any, opened: host.OpenLatent, content: str, seed: int) -> torch.Tensor:
+    if opened.mask is None or content == "original":
+        return opened.samples
+    mask = host.run_mask(opened.mask, opened.samples.shape)
+    if mask.kind == "none":
+        return opened.samples
+    inside = torch.ones(()) if mask.latent is None else mask.latent
+    noise = host.draw_noise(opened.samples, (seed + CONTENT_STREAM) % (inputs.LARGEST_SEED + 1), opened.items)
+    neutral = torch.zeros_like(opened.samples)
+    return masked_content(opened.samples, inside, content, *(host.from_model_space(model, x) for x in (noise, neutral)))

@@ -1,0 +1,56 @@
+"""The numbers in the help pages are the numbers of the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from img2img_studio.core.preset import RECOMMENDATIONS
+
+PAGES = Path(__file__).resolve().parents[2] / "js" / "docs"
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The rows of the Markdown table whose header starts with `heading`, as stripped cells."""
+    lines = (PAGES / f"{page}.md").read_text(encoding="utf-8").splitlines()
+    start = lines.index(next(line for line in lines if line.startswith(f"| {heading} |"))) + 2
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def span(text: str) -> tuple[float, float] | None:
+    """A cell such as `0.2 – 0.3`, `10` or a dash, as (low, high)."""
+    numbers = [float(number) for number in re.findall(r"[\d.]+", text)]
+    return (numbers[0], numbers[-1]) if numbers else None
+
+
+def test_the_signal_table_is_that_of_stable_diffusion_1_5():
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    signal = torch.cumprod(1 - betas, dim=0)
+    rows = table("StrengthScheduler", "t")
+    assert [int(row[0]) for row in rows] == [100, 300, 500, 700, 900]
+    for row in rows:
+        alpha_bar = float(signal[int(row[0])])
+        assert float(row[1]) == int(row[0]) / 1000
+        shown = [float(cell) for cell in row[3:6]]
+        assert shown == pytest.approx([alpha_bar, alpha_bar**0.5, (1 - alpha_bar) ** 0.5], abs=0.005)
+
+
+def test_the_preset_table_is_that_of_the_node():
+    rows = table("Img2ImgStrengthPreset", "use_case")
+    assert [row[0] for row in rows] == list(RECOMMENDATIONS)
+    for use_case, strength, cfg, steps in rows:
+        known = RECOMMENDATIONS[use_case]
+        assert span(strength) == known.strength
+        assert span(cfg) == known.cfg
+        assert span(steps) == (known.steps and (known.steps, known.steps))
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_pictures_of_a_page_exist(page: Path):
+    for link in re.findall(r"!\[[^\]]*\]\(([^)\s]+)", page.read_text(encoding="utf-8")):
+        assert (PAGES / link).is_file(), f"{page.name} shows {link}, which is not there"

@@ -14,12 +14,24 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-spec = importlib.util.spec_from_file_location("img2img_studio", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-assert spec
+INIT = ROOT / "__init__.py"
+spec = importlib.util.spec_from_file_location("img2img_studio", INIT, submodule_search_locations=[str(ROOT)])
 sys.modules["img2img_studio"] = importlib.util.module_from_spec(spec)
 
 # The test models are far too small to gain from more threads; on a busy machine more of them only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+
+class RootIsNoPackage:
+    """Collect the repository root as a plain folder: pytest takes it for a package and would run its `__init__.py`."""
+
+    def pytest_collect_directory(self, path, parent):
+        return pytest.Dir.from_parent(parent, path=path) if path == ROOT else None
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(RootIsNoPackage())  # a conftest's own hooks reach no folder above it
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,49 @@
+"""The project's commands: `python -m nox -s demo`, `test`, `lint`, `train`, `pack`.
+
+Each one first provides a ComfyUI (dev/host.py), which a second run finds again.
+"""
+
+import sys
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["test"]
+
+
+def run_beside_comfyui(session: nox.Session, group: str, *command: str) -> None:
+    """Run `python COMMAND` with ComfyUI's packages and those of a dependency group in pyproject.toml."""
+    session.run(sys.executable, "-m", "dev.host", group, *command)
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """Run a shipped workflow and put the pictures into output/: `-- [PHOTO PROMPT] [--strength S] [--workflow NAME]`."""
+    run_beside_comfyui(session, "client", "-m", "dev.demo", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def test(session: nox.Session) -> None:
+    """Run every tier: unit, host, server, browser; `-- ARGUMENTS` go to pytest in place of the tiers."""
+    tiers = [f"tests/{tier}" for tier in ("unit", "host", "server", "browser")]
+    run_beside_comfyui(session, "test", "-m", "pytest", *(session.posargs or tiers))
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Style, imports that point one way, and types."""
+    run_beside_comfyui(session, "lint", "-m", "ruff", "check")
+    run_beside_comfyui(session, "lint", "-m", "ruff", "format", "--check")
+    run_beside_comfyui(session, "lint", "-m", "basedpyright")
+
+
+@nox.session(venv_backend="none")
+def workflows(session: nox.Session) -> None:
+    """Write workflows/*.json anew from dev/workflows.py, with their thumbnails."""
+    run_beside_comfyui(session, "client", "-m", "dev.workflows", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def train(session: nox.Session) -> None:
+    """Train the demo checkpoint; `-- ARGUMENTS` go to demo/train.py."""
+    run_beside_comfyui(session, "client", "-m", "demo.train", *session.posargs)

@@ -1,12 +1,12 @@
 """FitImage, UnfitImage, StrengthPreset and StrengthPlot as ComfyUI runs them, on models of its own classes."""
 
-import comfy.model_base
 import comfy.model_patcher
 import comfy.supported_models
-import numpy as np
 import pytest
 import torch
 from img2img_studio.core.plot import SIZE
+from img2img_studio.core.schedule import MEASURES
+from img2img_studio.dev.models import FAMILIES, random_model
 from img2img_studio.nodes import host
 
 CPU = torch.device("cpu")
@@ -15,17 +15,11 @@ FLUX = {
     "hidden_size": 16, "mlp_ratio": 1.0, "num_heads": 1, "depth": 1, "depth_single_blocks": 1, "axes_dim": [4, 6, 6],
     "theta": 100, "patch_size": 2, "qkv_bias": True,
 }  # fmt: skip
-UNET = {
-    "image_size": 8, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1],
-    "channel_mult": [1], "transformer_depth": [0], "transformer_depth_output": [0, 0], "transformer_depth_middle": 0,
-    "context_dim": 8, "num_heads": 1, "num_head_channels": -1, "use_spatial_transformer": True, "legacy": False,
-    "use_temporal_attention": False, "adm_in_channels": None,
-}  # fmt: skip
 
 
-def model_of(config, settings):
-    """A MODEL around a tiny network with random weights."""
-    config = config(settings)
+def flux_model(config, guidance_embed):
+    """A MODEL around a tiny Flux network with random weights."""
+    config = config(FLUX | {"guidance_embed": guidance_embed})
     config.set_inference_dtype(torch.float32, None)
     return comfy.model_patcher.ModelPatcher(config.get_model({}), CPU, CPU)
 
@@ -33,9 +27,9 @@ def model_of(config, settings):
 @pytest.fixture(scope="module")
 def models():
     return {
-        "sd15": model_of(comfy.supported_models.SD15, UNET),
-        "flux dev": model_of(comfy.supported_models.Flux, FLUX | {"guidance_embed": True}),
-        "flux schnell": model_of(comfy.supported_models.FluxSchnell, FLUX | {"guidance_embed": False}),
+        "eps": random_model("eps"),
+        "flux dev": flux_model(comfy.supported_models.Flux, True),
+        "flux schnell": flux_model(comfy.supported_models.FluxSchnell, False),
     }
 
 
@@ -71,7 +65,7 @@ def test_the_schemas_are_the_promised_ones(nodes):
 
 def test_only_models_with_built_in_guidance_are_distilled(models):
     assert {name: host.is_guidance_distilled(model) for name, model in models.items()} == {
-        "sd15": False,
+        "eps": False,
         "flux dev": True,
         "flux schnell": True,
     }
@@ -80,23 +74,29 @@ def test_only_models_with_built_in_guidance_are_distilled(models):
 def test_the_preset_asks_the_model_for_cfg(nodes, models):
     preset = nodes["Img2ImgStrengthPreset"]
     assert preset.execute("style transfer", 0.5).result[:3] == (0.6, 10.0, 30)
-    assert preset.execute("style transfer", 0.5, models["sd15"]).result[:3] == (0.6, 10.0, 30)
+    assert preset.execute("style transfer", 0.5, models["eps"]).result[:3] == (0.6, 10.0, 30)
     assert preset.execute("style transfer", 0.5, models["flux dev"]).result[:3] == (0.6, 1.0, 30)
 
 
-@pytest.mark.parametrize("name", ["sd15", "flux dev", "flux schnell"])
-@pytest.mark.parametrize("measure", ["timestep", "noise", "steps"])
-@pytest.mark.parametrize("step_count", ["exact", "proportional"])
-def test_a_plot_is_drawn_for_every_family_and_measure(nodes, models, name, measure, step_count):
-    plot = nodes["Img2ImgStrengthPlot"]
-    (image,) = plot.execute(models[name], "normal", 50, "0, 0.05, 0.5, 1.0", measure, step_count).result
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_plot_is_drawn_for_every_family_and_measure(nodes, family, measure):
+    model = random_model(family)
+    (image,) = nodes["Img2ImgStrengthPlot"].execute(model, "normal", 50, "0, 0.05, 0.5, 1.0", measure).result
     assert image.shape == (1, SIZE[1], SIZE[0], 3)
     assert image.dtype == torch.float32
     assert 0 <= image.min() < image.max() <= 1
-    assert len(np.unique((image[0] * 255).round().byte().numpy().reshape(-1, 3), axis=0)) > 20
+
+
+def test_the_plot_shows_the_model_it_is_given(nodes):
+    plots = [
+        nodes["Img2ImgStrengthPlot"].execute(random_model(family), "normal", 50, "0.5").result[0]
+        for family in ("eps", "flux")
+    ]
+    assert not torch.equal(*plots)
 
 
 @pytest.mark.parametrize("strengths", ["", "0.5, 1.2", "half", ", ".join(["0.5"] * 102)])
 def test_a_plot_needs_strengths(nodes, models, strengths):
     with pytest.raises(ValueError, match="strengths"):
-        nodes["Img2ImgStrengthPlot"].execute(models["sd15"], "normal", 50, strengths)
+        nodes["Img2ImgStrengthPlot"].execute(models["eps"], "normal", 50, strengths)

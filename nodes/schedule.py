@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..core.report import report
+from ..core.report import plain, report
 from ..core.schedule import NoiseSchedule, StrengthPlan, noise_share, snr_db, strength_sigmas
 from . import host, inputs
 
@@ -74,4 +74,4 @@ class StrengthScheduler(io.ComfyNode):
         plan = plan_strength(model, scheduler, steps, strength, measure, step_count)
         facts = describe(plan, host.noise_schedule(model), scheduler)
         text = report(**facts, versions=host.versions())
-        return io.NodeOutput(plan.sigmas, plan.start_sigma, text, ui={"img2img_strength": [report(**facts)]})
+        return io.NodeOutput(plan.sigmas, plan.start_sigma, text, ui={"img2img_strength": [plain(facts)]})

@@ -1,0 +1,156 @@
+"""Strength in sigma space, on the schedules of SD1.5 and of flow models written out by hand."""
+
+import math
+
+import pytest
+import torch
+from img2img_studio.core.schedule import (
+    CutSampling,
+    NoiseSchedule,
+    executed_steps,
+    noise_share,
+    repaired,
+    sigma_of_share,
+    snr_db,
+    start_sigma,
+    strength_sigmas,
+)
+
+
+def stable_diffusion():
+    """SD1.5: scaled linear betas over 1000 timesteps; sigma = sqrt((1 - abar) / abar)."""
+    abar = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, dim=0)
+    sigmas = ((1 - abar) / abar).sqrt()
+
+    def percent_to_sigma(percent):
+        t = (1 - percent) * 999
+        low = min(998, int(t))
+        return math.exp(torch.lerp(sigmas[low].log(), sigmas[low + 1].log(), t - low))
+
+    return NoiseSchedule(sigmas, False, percent_to_sigma)
+
+
+def flow(shift):
+    def shifted(t):
+        return shift * t / (1 + (shift - 1) * t)
+
+    sigmas = shifted(torch.arange(1, 1001, dtype=torch.float64) / 1000)
+    return NoiseSchedule(sigmas, True, lambda percent: shifted(1 - percent))
+
+
+SCHEDULES = {"sd": stable_diffusion(), "flow": flow(1.0), "flow shift 3": flow(3.0)}
+
+
+def over_timesteps(cut, steps):
+    """Evenly over the rows, as the scheduler `normal` does; without a cut, over the whole SD1.5 schedule."""
+    sampling = cut or CutSampling(SCHEDULES["sd"], SCHEDULES["sd"].sigma_max)
+    rows = torch.linspace(999, 0, steps, dtype=torch.float64)
+    return torch.cat([sampling.sigma(rows), torch.zeros(1)])
+
+
+def far_from_sound(cut, steps):
+    """Too few, repeated, unsorted and broken values: what a scheduler may give in the worst case."""
+    return torch.tensor([5.0, float("nan"), 5.0, 0.5, 2.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("spacing", [over_timesteps, far_from_sound])
+@pytest.mark.parametrize("steps", [1, 2, 4, 20, 50, 999])
+@pytest.mark.parametrize("strength", [1e-6, 0.01, 0.3, 0.5, 0.99, 1.0])
+@pytest.mark.parametrize("measure", ["timestep", "noise"])
+def test_sigmas_start_where_strength_says_and_fall_to_zero(name, spacing, steps, strength, measure):
+    schedule = SCHEDULES[name]
+    plan = strength_sigmas(schedule, spacing, steps, strength, measure)
+    expected, capped = start_sigma(schedule, strength, measure)
+    assert len(plan.sigmas) == steps + 1
+    assert plan.start_sigma == pytest.approx(expected, rel=1e-6)
+    assert bool((plan.sigmas.diff() < 0).all())
+    assert plan.sigmas[-1] == 0
+    assert plan.capped == capped
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("strength", [0.05, 0.37, 0.5, 0.8, 1.0])
+def test_timestep_measure_is_strength_times_the_last_timestep(name, strength):
+    schedule = SCHEDULES[name]
+    sigma, _ = start_sigma(schedule, strength, "timestep")
+    assert schedule.timestep(sigma) == pytest.approx(strength * 999, abs=1.0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("is_flow", [True, False])
+def test_noise_share_and_sigma_are_inverses(share, is_flow):
+    assert noise_share(sigma_of_share(share, is_flow), is_flow) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 0.9])
+def test_noise_share_is_one_over_one_plus_root_snr(sigma):
+    for is_flow in (True, False):
+        snr = 10 ** (snr_db(sigma, is_flow) / 10)
+        assert noise_share(sigma, is_flow) == pytest.approx(1 / (1 + math.sqrt(snr)))
+
+
+def test_snr_of_nothing_and_of_all_noise():
+    assert snr_db(0.0, False) == math.inf
+    assert snr_db(1.0, True) == -math.inf
+    assert snr_db(1.0, False) == 0.0
+
+
+def test_noise_measure_is_capped_at_the_largest_sigma():
+    schedule = SCHEDULES["sd"]
+    largest_share = noise_share(schedule.sigma_max, False)
+    assert start_sigma(schedule, largest_share - 0.001, "noise")[1] is False
+    assert start_sigma(schedule, largest_share + 0.001, "noise") == (schedule.sigma_max, True)
+    assert start_sigma(SCHEDULES["flow"], 1.0, "noise") == (1.0, False)
+
+
+@pytest.mark.parametrize(("steps", "strength", "executed"), [(50, 0.58, 29), (50, 0.6, 30), (20, 0.01, 1), (1, 1.0, 1)])
+def test_proportional_steps_lose_none_to_rounding(steps, strength, executed):
+    assert executed_steps(steps, strength, "proportional") == executed
+    assert executed_steps(steps, strength, "exact") == steps
+    plan = strength_sigmas(SCHEDULES["sd"], over_timesteps, steps, strength, step_count="proportional")
+    assert plan.steps == executed
+
+
+@pytest.mark.parametrize("measure", ["timestep", "noise", "steps"])
+def test_strength_zero_has_no_sigmas(measure):
+    plan = strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.0, measure)
+    assert plan.sigmas.shape == (0,)
+    assert (plan.steps, plan.start_sigma) == (0, 0.0)
+
+
+def test_measure_steps_is_the_tail_of_a_longer_schedule():
+    plan = strength_sigmas(SCHEDULES["sd"], over_timesteps, 5, 0.25, "steps")
+    assert torch.equal(plan.sigmas, over_timesteps(None, 20)[-6:])
+    half = strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.5, "steps", "proportional")
+    assert torch.equal(half.sigmas, over_timesteps(None, 20)[-11:])
+
+
+def test_sound_sigmas_pass_the_repair():
+    sigmas = torch.tensor([4.0, 3.0, 1.0, 0.2, 0.0])
+    assert torch.allclose(repaired(sigmas, 4.0, 4), sigmas, rtol=1e-6)
+
+
+def test_cut_rows_are_rows_of_the_whole_schedule():
+    schedule = SCHEDULES["sd"]
+    cut = CutSampling(schedule, float(schedule.sigmas[500]))
+    rows = torch.tensor([schedule.row(float(sigma)) for sigma in cut.sigmas])
+    assert torch.allclose(rows, torch.linspace(0, 500, 1000), atol=1e-3)
+    assert torch.allclose(cut.timestep(cut.sigma(torch.tensor(123.25))), torch.tensor(123.25, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan"), float("inf")])
+def test_strength_outside_its_range_is_refused_by_name_and_value(strength):
+    with pytest.raises(ValueError, match=f"strength .*0 to 1.*{strength}"):
+        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, strength)
+
+
+def test_other_bad_input_is_refused():
+    with pytest.raises(ValueError, match="steps must be 1 or more, got 0"):
+        strength_sigmas(SCHEDULES["sd"], over_timesteps, 0, 0.5)
+    with pytest.raises(ValueError, match="measure must be one of timestep, noise, steps, got 'time'"):
+        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.5, "time")
+    with pytest.raises(ValueError, match="step_count must be one of"):
+        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.5, "timestep", "most")
+    with pytest.raises(ValueError, match="schedule of 20000000 steps"):
+        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 1e-6, "steps")

@@ -17,6 +17,8 @@ import torch.nn.functional as functional
 from PIL import Image
 from torch import Tensor
 
+from .mask import mask_kind
+
 FITS = ("pad", "crop", "stretch")
 SHAPES = ("keep aspect", "square")
 FILLS = ("edge", "reflect", "mean", "black")
@@ -140,12 +142,14 @@ def undo_fit(image: Tensor, fit: Fit, original: Tensor | None = None) -> Tensor:
 def fit_mask(mask: Tensor, fit: Fit) -> Tensor:
     """Bring a mask along with its picture; the padding may change, so it is 1 there.
 
-    mask:    [B, H, W] or [B, 1, H, W], 0..1, at any size: another one than the picture's is resized first
+    mask:    [B, H, W] or [B, 1, H, W], 0..1, at any size: another one than the picture's is resized first, and a
+             hard mask stays hard
     returns: [B, canvas height, canvas width]
     """
     plane = mask.reshape(-1, 1, *mask.shape[-2:]).float()
     if plane.shape[-2:] != fit.original:
-        plane = functional.interpolate(plane, size=tuple(fit.original), mode="bilinear")
+        mode = "bilinear" if mask_kind(plane) == "soft" else "nearest-exact"
+        plane = functional.interpolate(plane, size=tuple(fit.original), mode=mode)
     fitted, padding = apply_fit(plane.movedim(1, -1), fit)
     return torch.maximum(fitted[..., 0], padding)
 

@@ -123,6 +123,27 @@ def test_a_scaled_crop_lands_where_it_was_cut():
     assert (restored - ramp)[:, :, 110:190].abs().max() < 0.2 / 300
 
 
+@pytest.mark.parametrize("fit", fitting.FITS)
+def test_a_mask_of_the_pictures_size_goes_where_the_picture_goes(fit):
+    mask = (picture(21, 30, channels=1)[..., 0] > 0.5).float()
+    plan = fitting.plan_fit(21, 30, fit=fit)
+    fitted, padding = fitting.apply_fit(mask[..., None], plan)
+    assert torch.equal(fitting.fit_mask(mask, plan), torch.maximum(fitted[..., 0], padding))
+    assert torch.equal(fitting.fit_mask(mask[:, None], plan), fitting.fit_mask(mask, plan))
+
+
+@pytest.mark.parametrize("size", [(13, 17), (64, 31), (1, 1), (21, 30)])
+def test_a_mask_of_another_size_stays_whole_empty_or_hard(size):
+    plan = fitting.plan_fit(21, 30, fit="pad")
+    padding = fitting.apply_fit(picture(21, 30), plan)[1]
+    half = torch.zeros(2, *size)
+    half[:, : size[0] // 2] = 1
+    assert torch.equal(fitting.fit_mask(torch.ones(2, *size), plan), torch.ones_like(padding))
+    assert torch.equal(fitting.fit_mask(torch.zeros(2, *size), plan), padding)
+    assert set(fitting.fit_mask(half, plan).unique().tolist()) <= {0.0, 1.0}
+    assert fitting.fit_mask(half * 0.5, plan)[padding == 0].max() <= 0.5
+
+
 def test_one_original_serves_a_batch_and_spare_channels_are_left_out():
     original = picture(21, 30, batch=1, channels=4)
     plan = fitting.plan_fit(21, 30, fit="crop")

@@ -44,6 +44,12 @@ def workflows(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def pictures(session: nox.Session) -> None:
+    """Make the README's pictures anew, in pictures/."""
+    run_beside_comfyui(session, "test", "-m", "dev.pictures")
+
+
+@nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
     """Train the demo checkpoint; `-- ARGUMENTS` go to demo/train.py."""
     run_beside_comfyui(session, "client", "-m", "demo.train", *session.posargs)

@@ -1,0 +1,73 @@
+"""Make the README's pictures anew, in `pictures/`: `python -m nox -s pictures`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from PIL import Image
+
+from . import chromium, host
+from .frontend import Frontend
+from .frontend import chromium as running_chromium
+from .server import Server
+
+PICTURES = host.ROOT / "pictures"
+WORKFLOW = "00_try_without_a_model"
+
+
+def main() -> None:
+    """Plots, the demo's strip, and a screenshot of a graph that has just run."""
+    PICTURES.mkdir(exist_ok=True)
+    with TemporaryDirectory() as folder, Server(host.find(), Path(folder), ["--cpu"]) as server:
+        save_plots(server)
+        save_graph(server)
+    save_demo()
+
+
+def save_plots(server: Server) -> None:
+    """Strength Plot on the noise schedules of Stable Diffusion 1.5 and of Flux at 1024 x 1024."""
+    for name, model in (("strength_sd15", "demo"), ("strength_flux", "flux")):
+        (plot,) = server.images(server.run(plot_prompt(model)))
+        # Few colours: the picture is a fifth of the size, and looks the same.
+        plot.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
+
+
+def plot_prompt(model: str) -> dict[str, Any]:
+    """A Strength Plot of the demo checkpoint, which has SD1.5's noise schedule, or of Flux's schedule laid over it."""
+    shift = {"max_shift": 1.15, "base_shift": 0.5, "width": 1024, "height": 1024}
+    plot = {"scheduler": "normal", "steps": 50, "strengths": ", ".join(f"{tenth / 10}" for tenth in range(11))}
+    return {
+        "demo": {"class_type": "Img2ImgDemoCheckpoint", "inputs": {"family": "eps"}},
+        "flux": {"class_type": "ModelSamplingFlux", "inputs": {"model": ["demo", 0], **shift}},
+        "plot": {"class_type": "Img2ImgStrengthPlot", "inputs": {"model": [model, 0], **plot}},
+        "1": {"class_type": "PreviewImage", "inputs": {"images": ["plot", 0]}},
+    }
+
+
+def save_graph(server: Server) -> None:
+    """The workflow that needs no download, after a run: every node, the live curve and the results."""
+    with running_chromium(chromium.find_or_install()) as browser:
+        tab = Frontend(browser, server.url)
+        tab.open(WORKFLOW)
+        before = len(server.get("history"))
+        tab.run()
+        while len(server.get("history")) == before:
+            time.sleep(0.5)
+        tab.fit_view()
+        tab.picture(PICTURES / "graph.png")
+
+
+def save_demo() -> None:
+    """The strip that `nox -s demo` leaves."""
+    subprocess.run([sys.executable, "-m", "dev.demo"], cwd=host.ROOT, check=True)
+    shutil.copy(host.ROOT / "output" / "demo.jpg", PICTURES / "demo.jpg")
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,9 @@ import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.sd
 import comfy.supported_models_base
+import comfy.taesd.taesd
 import torch
 
 CONTEXT = 32
@@ -116,3 +118,10 @@ def _fill(network: torch.nn.Module, seed: int) -> None:
     for parameter in network.parameters():
         spread = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
         parameter.data = (torch.randn(parameter.shape, generator=generator) * spread).to(parameter)
+
+
+def random_vae(seed: int = 0) -> Any:
+    """A small VAE (ComfyUI's TAESD class, 4 channels, 8 pixels to a latent) with random weights."""
+    network = comfy.taesd.taesd.TAESD(latent_channels=4)
+    _fill(network, seed)
+    return comfy.sd.VAE(sd=network.state_dict())

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from . import chromium, host
+from .demo import OUTPUT
 from .frontend import Frontend
 from .frontend import chromium as running_chromium
 from .server import Server
@@ -64,9 +65,9 @@ def save_graph(server: Server) -> None:
 
 
 def save_demo() -> None:
-    """The strip that `nox -s demo` leaves."""
+    """The row of pictures that `nox -s demo` leaves."""
     subprocess.run([sys.executable, "-m", "dev.demo"], cwd=host.ROOT, check=True)
-    shutil.copy(host.ROOT / "output" / "demo.jpg", PICTURES / "demo.jpg")
+    shutil.copy(OUTPUT / f"{WORKFLOW}.png", PICTURES / "demo.png")
 
 
 if __name__ == "__main__":

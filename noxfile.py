@@ -18,7 +18,7 @@ def run_beside_comfyui(session: nox.Session, group: str, *command: str) -> None:
 
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
-    """Run a shipped workflow and put the pictures into output/: `-- [PHOTO PROMPT] [--strength S] [--workflow NAME]`."""
+    """Run a shipped workflow into output/: `-- [PHOTO PROMPT] [--strength S] [--workflow NAME] [--checkpoint NAME]`."""
     run_beside_comfyui(session, "client", "-m", "dev.demo", *session.posargs)
 
 
@@ -52,4 +52,4 @@ def pictures(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
     """Train the demo checkpoint; `-- ARGUMENTS` go to demo/train.py."""
-    run_beside_comfyui(session, "client", "-m", "demo.train", *session.posargs)
+    run_beside_comfyui(session, "client", "demo/train.py", *session.posargs)

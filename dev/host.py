@@ -17,7 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class Host:
 
 
 def find() -> Host:
-    """The existing or the already built ComfyUI, with this pack in its `custom_nodes/`; HostMissing if there is none."""
+    """The existing or the already built ComfyUI, with this pack among its packs; HostMissing if there is none."""
     host = _existing() or Host(CACHE / "comfyui", _venv_python(CACHE / "venv"))
     if not (host.path / "main.py").is_file() or not host.python.is_file():
         raise HostMissing(
@@ -81,6 +81,14 @@ def provide_tools(host: Host, group: str) -> Path:
     target = CACHE / f"tools-{group}-{name}"
     _build_once(target, f"{host.python} {(ROOT / 'pyproject.toml').read_text(encoding='utf-8')}", build)
     return _venv_python(target)
+
+
+def device_arguments(host: Host) -> list[str]:
+    """Options that start a host on its accelerator; the toy needs none, so the pinned one stays on the CPU."""
+    accelerators = "torch.cuda.is_available() or torch.backends.mps.is_available() or torch.xpu.is_available()"
+    if not host.is_pinned and _output(host.python, f"import torch; print({accelerators})") == "True":
+        return []
+    return ["--cpu"]
 
 
 def _existing() -> Host | None:
@@ -181,14 +189,6 @@ def _output(python: Path, code: str) -> str:
     return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _environment(host: Host) -> Iterator[tuple[str, str]]:
-    """What a child process needs to find the same ComfyUI again without asking."""
-    yield from os.environ.items()
-    if not host.is_pinned:
-        yield "COMFYUI_PATH", str(host.path)
-        yield "COMFYUI_PYTHON", str(host.python)
-
-
 def main() -> None:
     """Provide a ComfyUI and run a Python command beside it."""
     group, *command = sys.argv[1:]
@@ -197,7 +197,8 @@ def main() -> None:
         python = provide_tools(host, group)
     except HostMissing as reason:
         sys.exit(f"{reason}")
-    sys.exit(subprocess.run([python, *command], env=dict(_environment(host)), cwd=ROOT).returncode)
+    chosen = {"COMFYUI_PATH": str(host.path), "COMFYUI_PYTHON": str(host.python)}
+    sys.exit(subprocess.run([python, *command], env=os.environ | chosen, cwd=ROOT).returncode)
 
 
 if __name__ == "__main__":

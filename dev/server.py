@@ -53,6 +53,11 @@ class Run:
         return any(event["type"] == "execution_interrupted" for event in self.events)
 
     @property
+    def texts(self) -> list[str]:
+        """The texts that its nodes showed, as PreviewAny does."""
+        return [text for output in self.outputs.values() for text in output.get("text", [])]
+
+    @property
     def error(self) -> str | None:
         """What the failing node said, None if all went well."""
         failures = (event["data"] for event in self.events if event["type"] == "execution_error")
@@ -171,14 +176,9 @@ class Server:
         """Cancel what is running, as the frontend's button does."""
         requests.post(f"{self.url}/interrupt", timeout=60).raise_for_status()
 
-    def images(self, run: Run) -> list[Image.Image]:
-        """The pictures that a run saved or previewed, in the order of the node ids."""
-        shown = (run.outputs[node].get("images", []) for node in sorted(run.outputs, key=_by_number))
-        return [self._image(place) for places in shown for place in places]
-
-    def texts(self, run: Run) -> list[str]:
-        """The texts that a run showed (PreviewAny), in the order of the node ids."""
-        return [text for node in sorted(run.outputs, key=_by_number) for text in run.outputs[node].get("text", [])]
+    def images(self, run: Run, node: str) -> list[Image.Image]:
+        """The pictures that a node of a run saved or previewed."""
+        return [self._image(place) for place in run.outputs.get(node, {}).get("images", [])]
 
     def _options(self) -> Iterator[str]:
         for kind in ("input", "output", "temp", "user"):
@@ -228,11 +228,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def _by_number(node: str) -> tuple[int, ...]:
-    """Node ids in numeric order; inside a subgraph they read "5:12"."""
-    return tuple(int(part) for part in node.split(":"))
 
 
 def _refusal(answer: dict[str, Any]) -> str:

@@ -22,7 +22,6 @@ sys.modules["img2img_studio"] = importlib.util.module_from_spec(spec)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-
 class RootIsNoPackage:
     """Collect the repository root as a plain folder: pytest takes it for a package and would run its `__init__.py`."""
 
@@ -46,7 +45,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chromium_path():
-    """Path of a Chromium: the one on PATH, else one that is installed for the occasion, else a failure that says how."""
+    """Path of a Chromium: the one on PATH, else one installed for the occasion, else a failure that says how."""
     from img2img_studio.dev import chromium
 
     return chromium.find_or_install()

@@ -1,0 +1,103 @@
+"""Run a shipped workflow and leave what it made in output/.
+
+Without arguments: the toy checkpoint and its drawing, at four strengths. With a PHOTO and a PROMPT: any workflow on
+your own picture, on the toy or, with --checkpoint and your own ComfyUI (COMFYUI_PATH), on a real model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from . import prompts
+from .host import ROOT, HostMissing, device_arguments, find
+from .server import Run, Server, ServerError
+from .sheet import labelled_row
+
+OUTPUT = ROOT / "output"
+WORKFLOWS = ROOT / "workflows"
+DEMO_STRENGTHS = (0.2, 0.4, 0.6, 0.8)
+
+
+def main() -> None:
+    """Read the command line, start a server, run the workflow once for each strength."""
+    arguments = _arguments()
+    try:
+        host = find()
+        with tempfile.TemporaryDirectory() as scratch:
+            print("Starting ComfyUI", flush=True)
+            with Server(host, Path(scratch), device_arguments(host)) as server:
+                _run(server, arguments)
+    except (HostMissing, ServerError, prompts.NotInWorkflow) as reason:
+        sys.exit(str(reason))
+
+
+def _run(server: Server, arguments: argparse.Namespace) -> None:
+    workflow = json.loads((WORKFLOWS / f"{arguments.workflow}.json").read_text(encoding="utf-8"))
+    prompt = server.to_prompt(workflow)
+    if arguments.checkpoint:
+        prompt = prompts.with_checkpoint(prompt, arguments.checkpoint)
+    else:
+        prompt = prompts.on_demo_checkpoint(prompt)
+    if arguments.photo:
+        prompt = prompts.with_picture(prompt, server.upload(arguments.photo))
+        prompt = prompts.with_text(prompt, arguments.prompt)
+    prompt, start = prompts.with_start_shown(prompt)
+
+    OUTPUT.mkdir(exist_ok=True)
+    pictures: list[Image.Image] = []
+    labels: list[str] = []
+    for strength in arguments.strengths:
+        began = time.monotonic()
+        run = server.run(prompt if strength is None else prompts.with_strength(prompt, strength))
+        label = "result" if strength is None else f"strength {strength:g}"
+        print(f"{arguments.workflow}, {label}: {time.monotonic() - began:.1f} s", flush=True)
+        pictures = pictures or server.images(run, start)
+        labels = labels or ["input"]
+        made = [picture for node in run.outputs if node != start for picture in server.images(run, node)]
+        pictures += made
+        labels += [label] * len(made)
+        _save(made, run, f"{arguments.workflow}_{label.replace(' ', '_')}")
+    sheet = OUTPUT / f"{arguments.workflow}.png"
+    labelled_row(pictures, labels, 256).save(sheet)
+    print(f"Look at {sheet.relative_to(ROOT)}; single pictures and reports lie beside it.")
+
+
+def _save(pictures: list[Image.Image], run: Run, name: str) -> None:
+    """Each picture as PNG; the reports, which are the JSON objects among the texts, as one file."""
+    for number, picture in enumerate(pictures):
+        picture.save(OUTPUT / (f"{name}.png" if len(pictures) == 1 else f"{name}_{number + 1}.png"))
+    reports: list[dict[str, Any]] = [json.loads(text) for text in run.texts if text.startswith("{")]
+    (OUTPUT / f"{name}.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    names = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+    parser = argparse.ArgumentParser(prog="python -m nox -s demo --", description=__doc__)
+    parser.add_argument("photo", nargs="?", type=Path, help="your picture")
+    parser.add_argument("prompt", nargs="?", help="what it should show")
+    parser.add_argument("--strength", type=float, help="0 leaves the picture as it is, 1 ignores it")
+    parser.add_argument(
+        "--workflow", choices=names, help="a file of workflows/; 01_image_to_image for your own picture"
+    )
+    parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of your own ComfyUI, in place of the toy")
+    arguments = parser.parse_args()
+    if arguments.photo and not arguments.photo.is_file():
+        parser.error(f"there is no picture {arguments.photo}")
+    if arguments.photo and arguments.prompt is None:
+        parser.error("say in a PROMPT what the picture should show")
+    arguments.workflow = arguments.workflow or ("01_image_to_image" if arguments.photo else "00_try_without_a_model")
+    tries_the_toy = not arguments.photo and arguments.workflow == "00_try_without_a_model"
+    arguments.strengths = DEMO_STRENGTHS if arguments.strength is None and tries_the_toy else [arguments.strength]
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

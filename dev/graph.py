@@ -1,0 +1,181 @@
+"""Build a workflow file (UI format 0.4) from a short description, against the node schemas of a running server.
+
+A graph is made of columns, left to right. Each column is a group with a title, and holds its nodes one below the
+other, so nothing ever overlaps. Widgets that a description leaves out take the default of the schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+PACK = {"cnr_id": "img2img-studio", "ver": "0.1.0"}
+COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
+
+# Heights in the units of the canvas, large enough for both of the frontend's renderers.
+SLOT, WIDGET, TEXT, PICTURE, BAR = 24, 34, 120, 280, 60
+SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "Img2ImgDemoCheckpoint"}
+SHOWS_CURVE = {"StrengthScheduler"}
+TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
+COLOURS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output slot of a node in the graph: what another node's input can be connected to."""
+
+    node: int
+    slot: int
+    type: str
+
+
+@dataclass
+class Node:
+    """A node in the graph; `node["SIGMAS"]` is its output of that name or type."""
+
+    data: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Output:
+        for slot, output in enumerate(self.data["outputs"]):
+            if name in (output["name"], output["type"]):
+                return Output(self.data["id"], slot, output["type"])
+        raise KeyError(f"{self.data['type']} has no output {name!r}, only {[o['name'] for o in self.data['outputs']]}")
+
+
+@dataclass
+class Graph:
+    """A workflow in the making. `object_info` is what the server says about its nodes."""
+
+    object_info: dict[str, Any]
+    nodes: list[Node] = field(default_factory=list)
+    links: list[list[Any]] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    bottom: int = 0
+
+    def column(self, title: str, width: int = 340) -> None:
+        """Start a new numbered group to the right of the last one; the nodes that are added next go into it."""
+        last = self.groups[-1]["bounding"] if self.groups else [-COLUMN_GAP, 0, 0, 0]
+        left = last[0] + last[2] + COLUMN_GAP
+        bounding = [left, 0, width + 2 * MARGIN, 0]
+        self.bottom = 2 * TITLE
+        number = len(self.groups) + 1
+        look = {"color": COLOURS["group"], "font_size": 24}
+        self.groups.append({"id": number, "title": f"{number} · {title}", "bounding": bounding, **look})
+
+    def add(self, kind: str, title: str | None = None, models: dict[str, str] | None = None, **values: Any) -> Node:
+        """Add a node: each value is an Output to connect, or the value of a widget.
+
+        models: the file that the node loads and where it can be had, as ComfyUI's own templates name it
+        """
+        schema = self.object_info[kind]
+        inputs = {**schema["input"].get("required", {}), **schema["input"].get("optional", {})}
+        unknown = values.keys() - inputs.keys()
+        if unknown:
+            raise KeyError(f"{kind} has no input {sorted(unknown)}, only {list(inputs)}")
+        properties = {"Node name for S&R": kind} | (PACK if "img2img" in schema["python_module"] else COMFYUI)
+        data = self._place(kind, title, _height(kind, inputs, len(schema["output"])))
+        data["properties"] = properties | ({"models": [models]} if models else {})
+        data["inputs"] = [
+            self._input(data["id"], slot, name, spec, values)
+            for slot, (name, spec) in enumerate(sorted(inputs.items(), key=lambda item: _is_widget(item[1])))
+        ]
+        data["outputs"] = [
+            {"name": name, "type": type_, "slot_index": slot, "links": []}
+            for slot, (name, type_) in enumerate(zip(schema["output_name"], schema["output"], strict=True))
+        ]
+        data["widgets_values"] = [
+            value for name, spec in inputs.items() if _is_widget(spec) for value in _widget_values(name, spec, values)
+        ]
+        self.nodes.append(Node(data))
+        return self.nodes[-1]
+
+    def note(self, text: str, height: int = 200) -> None:
+        """Add a note for the reader, in Markdown."""
+        data = self._place("MarkdownNote", None, height)
+        colours = {"color": COLOURS["note"], "bgcolor": COLOURS["note_body"]}
+        self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colours))
+
+    def to_json(self) -> dict[str, Any]:
+        """The finished workflow."""
+        return {
+            "last_node_id": len(self.nodes),
+            "last_link_id": len(self.links),
+            "nodes": [node.data for node in self.nodes],
+            "links": self.links,
+            "groups": self.groups,
+            "config": {},
+            "extra": {"ds": {"scale": 0.8, "offset": [40, 80]}},
+            "version": 0.4,
+        }
+
+    def _place(self, kind: str, title: str | None, height: int) -> dict[str, Any]:
+        """A node's frame at the bottom of the current column, which grows by it."""
+        group = self.groups[-1]["bounding"]
+        top = self.bottom + TITLE
+        self.bottom = top + height + GAP
+        group[3] = self.bottom
+        number = len(self.nodes) + 1
+        return {
+            "id": number,
+            "type": kind,
+            "pos": [group[0] + MARGIN, top],
+            "size": [group[2] - 2 * MARGIN, height],
+            "flags": {},
+            "order": number - 1,
+            "mode": 0,
+            "properties": {},
+        } | ({"title": title} if title else {})
+
+    def _input(self, node: int, slot: int, name: str, spec: list[Any], values: dict[str, Any]) -> dict[str, Any]:
+        link = None
+        value = values.get(name)
+        if isinstance(value, Output):
+            link = len(self.links) + 1
+            self.links.append([link, value.node, value.slot, node, slot, value.type])
+            self.nodes[value.node - 1].data["outputs"][value.slot]["links"].append(link)
+        widget = {"widget": {"name": name}} if _is_widget(spec) else {}
+        return {"name": name, "type": _type(spec), "link": link} | widget
+
+
+def _type(spec: list[Any]) -> str:
+    """The type of an input; older nodes give a combo's list of options in its place."""
+    return spec[0] if isinstance(spec[0], str) else "COMBO"
+
+
+def _is_widget(spec: list[Any]) -> bool:
+    options = spec[1] if len(spec) > 1 else {}
+    return _type(spec) in WIDGET_TYPES and not options.get("forceInput")
+
+
+def names_a_file(name: str) -> bool:
+    """True for a choice among the user's own files, which this machine need not have."""
+    return name in ("image", "ckpt_name", "control_net_name")
+
+
+def _widget_values(name: str, spec: list[Any], values: dict[str, Any]) -> list[Any]:
+    """What the frontend saves for one input: its value, and what it adds to a seed or an upload."""
+    options = spec[1] if len(spec) > 1 else {}
+    choices = options.get("options") if isinstance(spec[0], str) else spec[0]
+    default = options.get("default", choices[0] if choices else {"STRING": "", "BOOLEAN": False}.get(_type(spec), 0))
+    value = values.get(name, default)
+    if isinstance(value, Output):
+        value = default
+    elif choices and value not in choices and not names_a_file(name):
+        raise ValueError(f"{name} cannot be {value!r}, only {choices}")
+    companions = []
+    if options.get("control_after_generate", name in ("seed", "noise_seed")):
+        companions.append("fixed")
+    if options.get("image_upload"):
+        companions.append("image")
+    return [value, *companions]
+
+
+def _height(kind: str, inputs: dict[str, Any], outputs: int) -> int:
+    """Room for the slots, the widgets, and what the node shows in its body."""
+    widgets = [spec for spec in inputs.values() if _is_widget(spec)]
+    texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in widgets)
+    height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + 20
+    height += WIDGET * sum(bool(len(spec) > 1 and spec[1].get("control_after_generate")) for spec in widgets)
+    height += PICTURE * (kind in SHOWS_PICTURE) + PICTURE * (kind in SHOWS_CURVE) + TEXT * (kind == "PreviewAny")
+    return max(height, BAR)

@@ -1,0 +1,312 @@
+"""The shipped workflows: `python -m nox -s workflows` writes workflows/*.json anew, and their thumbnails.
+
+Each function of the first half describes one file. The node schemas come from a running server, so that a file cannot
+fall behind them, and a test holds the shipped files to what this module builds.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from . import host
+from .graph import Graph, Node, Output
+from .prompts import on_demo_checkpoint, with_start_shown
+from .server import Server
+from .sheet import labelled_row
+
+FOLDER = host.ROOT / "workflows"
+HEIGHT = 256  # of the thumbnails, in pixels
+
+CHECKPOINT = {
+    "name": "v1-5-pruned-emaonly-fp16.safetensors",
+    "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/"
+    "v1-5-pruned-emaonly-fp16.safetensors?download=true",
+    "directory": "checkpoints",
+}
+CONTROL_NET = {
+    "name": "control_v11p_sd15_scribble_fp16.safetensors",
+    "url": "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main/"
+    "control_v11p_sd15_scribble_fp16.safetensors?download=true",
+    "directory": "controlnet",
+}
+GIRL = "a girl with blonde hair in a pink dress on a green hill, blue sky, watercolor painting, soft light"
+UNWANTED = "blurry, distorted, text, watermark"
+SAMPLING: dict[str, Any] = {"sampler_name": "euler", "scheduler": "normal", "steps": 20}
+
+
+def try_without_a_model(graph: Graph) -> None:
+    """The toy checkpoint that ships with the pack gives the model and the picture."""
+    graph.column("Toy model and drawing")
+    demo = graph.add("Img2ImgDemoCheckpoint")
+    graph.note(
+        "**Press Run.** Nothing to download: a tiny model ships with the pack and brings a drawing of its own.\n\n"
+        "The model is a *toy*. It knows small painted scenes and a few words (house, tree, boat, car; colours; day, "
+        "sunset, night; summer, autumn, winter), enough to see what every knob does. For real pictures open "
+        "*01_image_to_image*.",
+        260,
+    )
+    positive, negative = _prompts(graph, demo["CLIP"], "a blue house in winter, a watercolour", "")
+    latent, schedule = _start(graph, demo["IMAGE"], demo, strength=0.6)
+    sampled = _noise_and_sample(graph, demo, positive, negative, latent, schedule, cfg=4.0)
+    _results(graph, sampled, demo["VAE"], "try_without_a_model")
+
+
+def image_to_image(graph: Graph) -> None:
+    """The whole way with a real model, on a picture of any size and back to that size."""
+    checkpoint = _checkpoint(graph)
+    picture, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.6)
+    sampled = _noise_and_sample(graph, checkpoint, positive, negative, latent, schedule, cfg=7.5)
+    graph.column("Result", 420)
+    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
+    result = graph.add("Img2ImgUnfitImage", image=decoded["IMAGE"], fit_info=fitted["fit info"], original=picture)
+    graph.add("SaveImage", images=result["image"], filename_prefix="image_to_image")
+    graph.add("PreviewAny", "Report", source=sampled["report"])
+
+
+def strength_sweep(graph: Graph) -> None:
+    """The same picture at four strengths, and what strength means on this model."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.note("One picture, prompt and seed at four strengths. Keep the highest that still holds what you need.", 110)
+    strengths = (0.2, 0.4, 0.6, 0.8)
+    results = []
+    for title, pair in (("Gentle", strengths[:2]), ("Bold", strengths[2:])):
+        graph.column(title)
+        for strength in pair:
+            results.append(
+                graph.add(
+                    "Img2ImgAllInOne",
+                    f"Strength {strength}",
+                    image=fitted["image"],
+                    model=checkpoint["MODEL"],
+                    vae=checkpoint["VAE"],
+                    positive=positive,
+                    negative=negative,
+                    strength=strength,
+                    **SAMPLING,
+                )
+            )
+    for title, first in (("Gentle results", 0), ("Bold results", 2)):
+        graph.column(title, 380)
+        for strength, result in list(zip(strengths, results, strict=True))[first : first + 2]:
+            prefix = f"strength_{strength}"
+            graph.add("SaveImage", f"Strength {strength}", images=result["image"], filename_prefix=prefix)
+    graph.column("What strength means here", 640)
+    plot = graph.add("Img2ImgStrengthPlot", model=checkpoint["MODEL"], scheduler="normal")
+    graph.add("PreviewImage", images=plot["plot"])
+
+
+def with_controlnet(graph: Graph) -> None:
+    """A ControlNet holds the outlines while a high strength repaints everything between them."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.column("Hold the outlines")
+    control_net = graph.add("ControlNetLoader", models=CONTROL_NET, control_net_name=CONTROL_NET["name"])
+    outlines = graph.add("Canny", image=fitted["image"])
+    control: dict[str, Any] = {"control_net": control_net["CONTROL_NET"], "image": outlines["IMAGE"]}
+    held = graph.add("ControlNetApplyAdvanced", positive=positive, negative=negative, **control)
+    graph.add("PreviewImage", "Outlines", images=outlines["IMAGE"])
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.85)
+    graph.note("With the outlines held by a ControlNet, a strength of 0.8 and more is safe.", 90)
+    sampled = _noise_and_sample(graph, checkpoint, held["positive"], held["negative"], latent, schedule, cfg=7.5)
+    _results(graph, sampled, checkpoint["VAE"], "with_controlnet")
+
+
+def change_one_object(graph: Graph) -> None:
+    """Another colour for one thing: little strength, much guidance, and a prompt that describes the result."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    graph.note(
+        "Load a photo of a **red car on a city street** for this one. The prompt describes the *whole* picture as it "
+        "should be, what stays included; the negative prompt names what should go.",
+        150,
+    )
+    positive, negative = _prompts(graph, checkpoint["CLIP"], "A blue car on a city street", "red, distorted, blurry")
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.4)
+    sampled = _noise_and_sample(graph, checkpoint, positive, negative, latent, schedule, cfg=10.0)
+    _results(graph, sampled, checkpoint["VAE"], "change_one_object")
+
+
+def all_in_one(graph: Graph) -> None:
+    """One node for the whole way, set by a recommendation for the job."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.column("Choose the job")
+    preset = graph.add("Img2ImgStrengthPreset", use_case="style transfer", model=checkpoint["MODEL"])
+    graph.add("PreviewAny", "Why these values", source=preset["note"])
+    painted = graph.add(
+        "Img2ImgAllInOne",
+        image=fitted["image"],
+        model=checkpoint["MODEL"],
+        vae=checkpoint["VAE"],
+        positive=positive,
+        negative=negative,
+        **SAMPLING | {name: preset[name] for name in ("strength", "cfg", "steps")},
+    )
+    graph.column("Result", 420)
+    graph.add("SaveImage", images=painted["image"], filename_prefix="all_in_one")
+    graph.add("PreviewAny", "Report", source=painted["report"])
+
+
+def progressive_refine(graph: Graph) -> None:
+    """Several passes, each gentler than the one before, without leaving latent space."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.column("Pass by pass")
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    refined = graph.add(
+        "ProgressiveRefine",
+        model=checkpoint["MODEL"],
+        positive=positive,
+        negative=negative,
+        latent=latent["LATENT"],
+        **SAMPLING,
+    )
+    graph.note("A bold first pass sets the look, gentler ones tidy up. Add or remove passes in *strengths*.", 110)
+    graph.column("Result", 420)
+    final = graph.add("VAEDecode", samples=refined["final"], vae=checkpoint["VAE"])
+    graph.add("SaveImage", images=final["IMAGE"], filename_prefix="progressive_refine")
+    graph.add("PreviewAny", "Report", source=refined["report"])
+    graph.column("Every pass", 420)
+    passes = graph.add("VAEDecode", samples=refined["every pass"], vae=checkpoint["VAE"])
+    graph.add("PreviewImage", images=passes["IMAGE"])
+
+
+def variations(graph: Graph) -> None:
+    """Four takes on one picture, each of which can be made again alone from its seed."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.column("Four takes")
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    batch = graph.add(
+        "VariationBatch",
+        model=checkpoint["MODEL"],
+        positive=positive,
+        negative=negative,
+        latent=latent["LATENT"],
+        **SAMPLING,
+    )
+    graph.column("Result", 420)
+    decoded = graph.add("VAEDecode", samples=batch["batch"], vae=checkpoint["VAE"])
+    graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix="variation")
+    graph.add("PreviewAny", "Seeds", source=batch["seeds"])
+    graph.add("PreviewAny", "Report", source=batch["report"])
+
+
+WORKFLOWS: dict[str, Callable[[Graph], None]] = {
+    "00_try_without_a_model": try_without_a_model,
+    "01_image_to_image": image_to_image,
+    "02_strength_sweep": strength_sweep,
+    "03_with_controlnet": with_controlnet,
+    "04_change_one_object": change_one_object,
+    "05_all_in_one": all_in_one,
+    "20_progressive_refine": progressive_refine,
+    "30_variations": variations,
+}
+
+
+def _checkpoint(graph: Graph) -> Node:
+    graph.column("Model")
+    checkpoint = graph.add("CheckpointLoaderSimple", models=CHECKPOINT, ckpt_name=CHECKPOINT["name"])
+    graph.note(
+        f"Any checkpoint works here: choose one you have, or put [{CHECKPOINT['name']}]({CHECKPOINT['url']}) into "
+        f"`ComfyUI/models/{CHECKPOINT['directory']}`.",
+        150,
+    )
+    return checkpoint
+
+
+def _picture(graph: Graph) -> tuple[Output, Node]:
+    """The picture as it was loaded, and the node that fits it to the model."""
+    graph.column("Picture")
+    loaded = graph.add("LoadImage", image="example.png")
+    return loaded["IMAGE"], graph.add("Img2ImgFitImage", image=loaded["IMAGE"], target=512)
+
+
+def _prompts(graph: Graph, clip: Output, positive: str, negative: str) -> tuple[Output, Output]:
+    graph.column("Prompt", 380)
+    wanted = graph.add("CLIPTextEncode", "Prompt", clip=clip, text=positive)
+    unwanted = graph.add("CLIPTextEncode", "Negative prompt", clip=clip, text=negative)
+    return wanted["CONDITIONING"], unwanted["CONDITIONING"]
+
+
+def _start(graph: Graph, image: Output, models: Node, strength: float) -> tuple[Output, Output]:
+    """Where sampling starts: the encoded picture, and the sigmas for a strength."""
+    graph.column("How much may change")
+    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])
+    schedule = graph.add("StrengthScheduler", model=models["MODEL"], scheduler="normal", steps=20, strength=strength)
+    return latent["LATENT"], schedule["sigmas"]
+
+
+def _noise_and_sample(
+    graph: Graph,
+    models: Node,
+    positive: Output,
+    negative: Output,
+    latent: Output,
+    sigmas: Output,
+    cfg: float,
+) -> Node:
+    graph.column("Paint")
+    noised = graph.add("SDEditNoise", model=models["MODEL"], latent=latent, sigmas=sigmas)
+    return graph.add(
+        "Img2ImgGuidedSampler",
+        model=models["MODEL"],
+        positive=positive,
+        negative=negative,
+        latent=noised["noised"],
+        sigmas=sigmas,
+        cfg=cfg,
+        sampler_name="euler",
+    )
+
+
+def _results(graph: Graph, sampled: Node, vae: Output, prefix: str) -> None:
+    graph.column("Result", 420)
+    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=vae)
+    graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix=prefix)
+    graph.add("PreviewAny", "Report", source=sampled["report"])
+
+
+def build(name: str, object_info: dict[str, Any]) -> str:
+    """The text of one workflow file."""
+    graph = Graph(object_info)
+    WORKFLOWS[name](graph)
+    return json.dumps(graph.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
+def thumbnail(workflow: dict[str, Any], server: Server) -> Image.Image:
+    """Run a workflow on the toy checkpoint: where it starts, and the pictures that it saves."""
+    prompt, start = with_start_shown(on_demo_checkpoint(server.to_prompt(workflow)))
+    run = server.run(prompt)
+    savers = [node for node in prompt if prompt[node]["class_type"] == "SaveImage"]
+    results = [picture for node in savers for picture in server.images(run, node)]
+    return labelled_row([*server.images(run, start), *results], ["input"] + ["toy model"] * len(results), HEIGHT)
+
+
+def main() -> None:
+    """Write every workflow and its thumbnail."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, Server(host.find(), Path(scratch), ["--cpu"]) as server:
+        for name in WORKFLOWS:
+            text = build(name, server.object_info)
+            (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
+            thumbnail(json.loads(text), server).save(FOLDER / f"{name}.jpg", quality=85)
+            print(f"Wrote workflows/{name}.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -34,7 +34,7 @@ def main() -> None:
 def save_plots(server: Server) -> None:
     """Strength Plot on the noise schedules of Stable Diffusion 1.5 and of Flux at 1024 x 1024."""
     for name, model in (("strength_sd15", "demo"), ("strength_flux", "flux")):
-        (plot,) = server.images(server.run(plot_prompt(model)))
+        (plot,) = server.images(server.run(plot_prompt(model)), "shown")
         # Few colours: the picture is a fifth of the size, and looks the same.
         plot.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
 
@@ -47,7 +47,7 @@ def plot_prompt(model: str) -> dict[str, Any]:
         "demo": {"class_type": "Img2ImgDemoCheckpoint", "inputs": {"family": "eps"}},
         "flux": {"class_type": "ModelSamplingFlux", "inputs": {"model": ["demo", 0], **shift}},
         "plot": {"class_type": "Img2ImgStrengthPlot", "inputs": {"model": [model, 0], **plot}},
-        "1": {"class_type": "PreviewImage", "inputs": {"images": ["plot", 0]}},
+        "shown": {"class_type": "PreviewImage", "inputs": {"images": ["plot", 0]}},
     }
 
 

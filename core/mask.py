@@ -27,6 +27,12 @@ def keep_outside(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
     return torch.where(mask == 0, original, changed)
 
 
+def composite(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
+    """Both blended by the mask; where it is exactly 0 or 1, the bits of the one or the other."""
+    blended = torch.lerp(original, changed, mask.expand_as(original))
+    return keep_outside(mask, original, torch.where(mask == 1, changed, blended))
+
+
 def soft_mask_at(mask: Tensor, progress: Tensor) -> Tensor:
     """The hard mask of one moment of a run under a soft mask (differential diffusion, arXiv:2306.00950).
 

@@ -54,19 +54,23 @@ class StepNoise:
     shape:  of the noised batch, [B, C, ...]
     keys:   (seed, item) for each of the B pictures
     device: where the sampler wants the noise
+    stream: noises of different streams have nothing in common
     """
 
-    def __init__(self, shape: Sequence[int], keys: Sequence[ItemKey], device: torch.device) -> None:
+    def __init__(
+        self, shape: Sequence[int], keys: Sequence[ItemKey], device: torch.device, stream: str = "step"
+    ) -> None:
         self.shape = tuple(shape[1:])
         self.keys = list(keys)
         self.device = device
+        self.stream = stream
 
-    def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+    def __call__(self, sigma: Tensor | float, sigma_next: Tensor | float) -> Tensor:
         interval = (float(sigma), float(sigma_next))
         return torch.stack([self._draw(key, interval) for key in self.keys]).to(self.device)
 
     def _draw(self, key: ItemKey, interval: tuple[float, float]) -> Tensor:
-        generator = torch.Generator().manual_seed(stream_seed(*key, "step", *interval))
+        generator = torch.Generator().manual_seed(stream_seed(*key, self.stream, *interval))
         return torch.randn(self.shape, generator=generator)
 
 

@@ -3,6 +3,7 @@
 from .compare import StrengthPlot
 from .compare import StrengthPlot
 from .image import FitImage, UnfitImage
+from .inversion import DDIMInvert, InversionSampler
 from .noise import SDEditNoise
 from .preset import StrengthPreset
 from .refine import ProgressiveRefine
@@ -14,11 +15,14 @@ NODE_CLASS_MAPPINGS = {
     "StrengthScheduler": StrengthScheduler,
     "SDEditNoise": SDEditNoise,
     "ProgressiveRefine": ProgressiveRefine,
+    "DDIMInvert": DDIMInvert,
     "VariationBatch": VariationBatch,
     "Img2ImgAllInOne": AllInOne,
     "Img2ImgFitImage": FitImage,
     "Img2ImgGuidedSampler": GuidedSampler,
+    "Img2ImgInversionSampler": InversionSampler,
     "Img2ImgStrengthPlot": StrengthPlot,
+    "Img2ImgInversionSampler": InversionSampler,
     "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgStrengthPreset": StrengthPreset,
     "Img2ImgUnfitImage": UnfitImage,
@@ -28,11 +32,14 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "StrengthScheduler": "Strength Scheduler",
     "SDEditNoise": "SDEdit Noise",
     "ProgressiveRefine": "Progressive Refine",
+    "DDIMInvert": "DDIM Invert",
     "VariationBatch": "Variation Batch",
     "Img2ImgAllInOne": "Image to Image (All in One)",
     "Img2ImgFitImage": "Fit Image",
     "Img2ImgGuidedSampler": "Guided Sampler",
+    "Img2ImgInversionSampler": "Inversion Sampler",
     "Img2ImgStrengthPlot": "Strength Plot",
+    "Img2ImgInversionSampler": "Inversion Sampler",
     "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgStrengthPreset": "Strength Preset",
     "Img2ImgUnfitImage": "Unfit Image",

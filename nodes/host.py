@@ -203,12 +203,35 @@ def noised_samples(model: Any, clean: Tensor, noise: Tensor, sigma: float) -> Te
     """
     sampling = model.get_model_object("model_sampling")
     level = torch.tensor(sigma)
-    largest = float(sampling.sigma_max)
-    at_top = math.isclose(largest, sigma, rel_tol=1e-05) or sigma > largest
-    state = sampling.noise_scaling(level, noise, to_model_space(model, clean), at_top)
-    if sigma < 1.0:
-        state = sampling.inverse_noise_scaling(level, state)
+    state = sampling.noise_scaling(level, noise, to_model_space(model, clean), _at_top(sampling, sigma))
+    return samples_of(model, state, sigma)
+
+
+def samples_of(model: Any, state: Tensor, sigma: float) -> Tensor:
+    """A state at a noise level as the samples of a LATENT, in the convention of ``noised_samples``."""
+    sampling = model.get_model_object("model_sampling")
+    if not isinstance(sampling, comfy.model_sampling.CONST) or sigma < 1.0:
+        state = sampling.inverse_noise_scaling(torch.tensor(sigma), state)
     return from_model_space(model, state)
+
+
+def noise_of(model: Any, state: Tensor, sigma: float) -> Tensor:
+    """The noise that stock samplers, given an empty latent, scale to exactly this state (up to rounding)."""
+    sampling = model.get_model_object("model_sampling")
+    unit = sampling.noise_scaling(torch.tensor(sigma), torch.ones(1), torch.zeros(1), _at_top(sampling, sigma))
+    return state / unit.to(state)
+
+
+def input_scale(model: Any) -> Callable[[float], float]:
+    """How strong a noised picture is at a sigma: what this model divides its input by."""
+    sampling = model.get_model_object("model_sampling")
+    return lambda sigma: 1.0 / float(sampling.calculate_input(torch.tensor([sigma], dtype=torch.float64), torch.ones(1)))
+
+
+def _at_top(sampling: Any, sigma: float) -> bool:
+    """Whether stock samplers take a run from this sigma for one from pure noise (Sampler.max_denoise)."""
+    largest = float(sampling.sigma_max)
+    return math.isclose(largest, sigma, rel_tol=1e-05) or sigma > largest
 
 
 def state_of(model: Any, samples: Tensor, sigma: float) -> Tensor:
@@ -338,6 +361,21 @@ class Progress:
     def advance(self, steps: int) -> None:
         """The run of so many steps is over; the next one counts on from there."""
         self.done += steps
+
+
+class StepCounter:
+    """Counts the steps of a solver on a progress bar, with previews.
+
+    total: steps of the job
+    """
+
+    def __init__(self, model: Any, total: int) -> None:
+        self.progress = Progress(model, total)
+        self.steps = 0
+
+    def __call__(self, state: Tensor) -> None:
+        self.progress(self.steps, state.float(), state, self.progress.total)
+        self.steps += 1
 
 
 class CountingGuider(comfy.samplers.CFGGuider):
@@ -523,3 +561,67 @@ def _carrying_state(sampler: Any, state: Tensor | None, carried: list[Tensor]) -
     sampler = copy.copy(sampler)
     sampler.sampler_function = from_state
     return sampler
+
+
+# Solvers of the pack's own
+
+
+class SolverSampler(comfy.samplers.Sampler):
+    """Runs a function of core, over ``denoise(x, sigma)``, in the place of a sampler inside the host's sampling.
+
+    function: (denoise, clean picture in the model's space) -> anything, which ``result`` then holds
+    double:   states in float64, on the CPU where the device lacks it
+    """
+
+    def __init__(self, function: Callable[[Callable[[Tensor, float], Tensor], Tensor], Any], double: bool) -> None:
+        self.function = function
+        self.double = double
+        self.result: Any = None
+
+    def sample(
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent_image: Tensor,
+        denoise_mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Tensor:
+        """Called by the host once the model is loaded; gives the latent back untouched."""
+        device = latent_image.device
+        moved = self.double and device.type in ("mps", "privateuseone", "xpu")
+        x = latent_image.to("cpu" if moved else device, torch.float64 if self.double else torch.float32)
+
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            at = x.to(device, torch.float32) if moved else x.to(device)
+            return model_wrap(at, at.new_full((len(at),), sigma, dtype=torch.float32), **extra_args).to(x)
+
+        self.result = self.function(denoise, x)
+        return latent_image
+
+
+def solve(
+    model: Any,
+    positive: Any,
+    negative: Any,
+    cfg: float,
+    sigmas: Tensor,
+    clean: Tensor,
+    function: Callable[[Callable[[Tensor, float], Tensor], Tensor], Any],
+    double: bool = False,
+) -> tuple[Any, int]:
+    """Run a function of core on a guided model; returns its result and how often it asked the model."""
+    guider = CountingGuider(model, positive, negative, cfg)
+    solver = SolverSampler(function, double)
+    with isolated_rng(0):
+        guider.sample(torch.zeros_like(clean), clean, solver, sigmas.clone(), disable_pbar=True, seed=0)
+    return solver.result, guider.calls
+
+
+def stored(value: Any) -> Any:
+    """Tensors, also inside tuples, moved to where ComfyUI keeps results."""
+    if isinstance(value, Tensor):
+        return value.to(comfy.model_management.intermediate_device())
+    return tuple(stored(item) for item in value) if isinstance(value, tuple) else value

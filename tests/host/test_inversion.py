@@ -1,0 +1,151 @@
+"""DDIMInvert and InversionSampler on real models of every family: up, and back to the picture."""
+
+import json
+
+import pytest
+import torch
+from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, SamplerCustomAdvanced
+from img2img_studio.dev.models import FAMILIES, random_conditioning, random_model
+
+PROMPT, NEGATIVE = random_conditioning(1), random_conditioning(2)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: random_model(name) for name in FAMILIES}
+
+
+def picture(model, batch=1):
+    form = model.get_model_object("latent_format")
+    shape = [batch, form.latent_channels, *([3] if form.latent_dimensions == 3 else []), 16, 12]
+    return {"samples": torch.randn(shape, generator=torch.Generator().manual_seed(5)) / form.scale_factor}
+
+
+@pytest.fixture
+def invert(nodes):
+    def run(model, latent, method, steps=12, strength=1.0, **options):
+        return nodes["DDIMInvert"].execute(
+            model, PROMPT, latent, "normal", steps, strength, method, 3, options.pop("cfg", 1.0), 4, **options
+        ).args
+
+    return run
+
+
+@pytest.fixture
+def back(nodes):
+    def run(model, inversion, cfg=1.0, preserve=0.0, mask=None, prompt=PROMPT):
+        out = nodes["Img2ImgInversionSampler"].execute(model, prompt, NEGATIVE, inversion, cfg, preserve, mask).args
+        return out[0]["samples"], json.loads(out[1])
+
+    return run
+
+
+def error(model, a, b):
+    """MSE in the model's own space, relative to the picture's power there."""
+    into = model.get_model_object("process_latent_in")
+    return float((into(a) - into(b)).square().mean() / into(b).square().mean())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("method", "bound"), [("exact", 1e-9), ("pinned", 1e-9), ("noise_maps", 1e-9), ("corrected", 1e-2)])
+def test_the_picture_comes_back(models, invert, back, family, method, bound):
+    model = models[family]
+    latent = picture(model)
+    inversion, noise, _, sigmas, report = invert(model, latent, method)
+    samples, facts = back(model, inversion, preserve=1.0)
+    assert torch.isfinite(noise["samples"]).all()
+    assert error(model, samples, latent["samples"]) < bound
+    assert facts["model_calls"] <= len(sigmas) - 1
+    assert json.loads(report)["model_calls"] >= len(sigmas) - 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_more_steps_bring_ddim_closer(models, invert, back, family):
+    model = models[family]
+    latent = picture(model)
+    errors = [error(model, back(model, invert(model, latent, "ddim", steps, 0.7)[0])[0], latent["samples"]) for steps in (5, 40)]
+    assert errors[1] < errors[0]
+    assert errors[1] < 0.05
+
+
+@pytest.mark.parametrize("strength", [0.6, 1.0])
+@pytest.mark.parametrize("family", ["eps", "zero-SNR v", "flow", "flux", "video flow"])
+def test_stock_nodes_bring_it_back_from_the_noise_output(models, invert, back, family, strength):
+    model = models[family]
+    latent = picture(model)
+    inversion, _, noise, sigmas, _ = invert(model, latent, "ddim", strength=strength)
+    guider = CFGGuider.execute(model, PROMPT, NEGATIVE, 1.0).args[0]
+    empty = {"samples": torch.zeros_like(latent["samples"])}
+    out = SamplerCustomAdvanced.execute(noise, guider, KSamplerSelect.execute("euler").args[0], sigmas, empty)
+    ours = back(model, inversion)[0]
+    assert error(model, out.args[0]["samples"], ours) < 1e-6
+
+
+@pytest.mark.parametrize("family", ["eps", "flow"])
+def test_guided_sampler_continues_from_the_latent_output(nodes, models, invert, back, family):
+    model = models[family]
+    inversion, noise, _, sigmas, _ = invert(model, picture(model), "ddim")
+    out = nodes["Img2ImgGuidedSampler"].execute(model, PROMPT, NEGATIVE, noise, sigmas, 1.0, "euler", 0)
+    assert error(model, out.args[0]["samples"], back(model, inversion)[0]) < 1e-9
+
+
+def test_exact_comes_back_under_guidance_too(models, invert, back):
+    model = models["eps"]
+    latent = picture(model)
+    inversion = invert(model, latent, "exact", cfg=7.5, negative=NEGATIVE)[0]
+    assert error(model, back(model, inversion, cfg=7.5)[0], latent["samples"]) < 1e-6
+
+
+def test_another_prompt_edits_and_a_mask_keeps(models, invert, back):
+    model = models["eps"]
+    latent = picture(model)
+    inversion = invert(model, latent, "exact", strength=0.8)[0]
+    mask = torch.zeros(1, 16, 12)
+    mask[:, :8] = 1
+    edited = back(model, inversion, cfg=4.0, prompt=random_conditioning(9))[0]
+    masked = back(model, inversion, cfg=4.0, prompt=random_conditioning(9), mask=mask)[0]
+    assert error(model, edited, latent["samples"]) > 1e-3
+    assert torch.equal(masked[:, :, :8], edited[:, :, :8])
+    assert torch.equal(masked[:, :, 8:], latent["samples"][:, :, 8:])
+
+
+def test_grade_and_trajectory(models, invert):
+    model = models["eps"]
+    latent = picture(model)
+    inversion, _, _, sigmas, report = invert(model, latent, "exact", steps=6, grade=True, keep_trajectory=True)
+    grade = json.loads(report)["grade"]
+    assert grade["latent_mse"] < 1e-9
+    assert grade["verdict"] == "faithful"
+    assert len(inversion.trajectory) == len(sigmas)
+    assert torch.equal(inversion.trajectory[0], inversion.state)
+    clean = model.get_model_object("process_latent_in")(latent["samples"])
+    assert torch.allclose(inversion.trajectory[-1].float(), clean)
+
+
+def test_noise_maps_of_an_item_are_its_own(models, invert):
+    model = models["eps"]
+    latent = picture(model, 3)
+    together = invert(model, latent, "noise_maps", steps=4)[0]
+    alone = invert(model, {"samples": latent["samples"][1:2], "batch_index": [1]}, "noise_maps", steps=4)[0]
+    assert torch.equal(together.state[1:2], alone.state)
+
+
+def test_strength_zero_is_the_picture(models, invert, back):
+    model = models["flow"]
+    latent = picture(model)
+    inversion, noise, _, sigmas, report = invert(model, latent, "corrected", strength=0.0)
+    assert len(sigmas) == 0
+    assert json.loads(report)["model_calls"] == 0
+    assert torch.equal(noise["samples"], latent["samples"])
+    assert torch.equal(back(model, inversion)[0], latent["samples"])
+
+
+def test_bad_input_is_refused_with_a_way_out(models, invert, back):
+    latent = picture(models["eps"])
+    with pytest.raises(ValueError, match="negative: .*cfg is 7.5; connect"):
+        invert(models["eps"], latent, "ddim", cfg=7.5)
+    with pytest.raises(ValueError, match="method must be one of .*'magic'"):
+        invert(models["eps"], latent, "magic")
+    inversion = invert(models["eps"], latent, "ddim", steps=2)[0]
+    with pytest.raises(ValueError, match="another family"):
+        back(models["flow"], inversion)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import comfy.k_diffusion.sampling
+import comfy.latent_formats
+import comfy.model_base
 import comfy.model_management
+import comfy.model_patcher
 import comfy.model_sampling
 import comfy.sample
 import comfy.samplers
+import comfy.sd
+import comfy.sd1_clip
 import comfy.supported_models
+import comfy.supported_models_base
 import comfy.utils
 import comfyui_version
 import latent_preview
@@ -625,3 +633,50 @@ def stored(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.to(comfy.model_management.intermediate_device())
     return tuple(stored(item) for item in value) if isinstance(value, tuple) else value
+
+
+# The demo checkpoint
+
+
+class DemoModelConfig(comfy.supported_models_base.BASE):
+    """What ComfyUI wants to know of a model: SD1.5's latents and noise levels around a UNet of any shape."""
+
+    latent_format = comfy.latent_formats.SD15
+    unet_extra_config = {}
+    memory_usage_factor = 1.0
+
+
+def load_demo_checkpoint(folder: Path, family: str) -> tuple[Any, Any, Any]:
+    """Build MODEL, CLIP and VAE from ``<family>.safetensors``, ``text.safetensors`` and ``vae.safetensors``.
+
+    ComfyUI's checkpoint detection knows published models only, so the classes are picked here. The shapes stand in
+    the files' metadata.
+    """
+    vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(folder / "vae.safetensors")))
+    return _demo_model(folder / f"{family}.safetensors", family), _demo_clip(folder / "text.safetensors"), vae
+
+
+def _demo_model(path: Path, family: str) -> Any:
+    """A UNet with the noise levels of its family, 'eps' or 'flow', as ComfyUI's MODEL."""
+    weights, metadata = comfy.utils.load_torch_file(str(path), return_metadata=True)
+    config = DemoModelConfig(json.loads(metadata["config"]))
+    management = comfy.model_management
+    device, parameters = management.get_torch_device(), comfy.utils.calculate_parameters(weights)
+    dtype = management.unet_dtype(model_params=parameters, supported_dtypes=config.supported_inference_dtypes)
+    config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, config.supported_inference_dtypes))
+    offload = management.unet_offload_device()
+    model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType[family.upper()], device=offload)
+    return comfy.model_patcher.ModelPatcher(model.load_model_weights(weights), device, offload)
+
+
+def _demo_clip(path: Path) -> Any:
+    """The small text encoder as ComfyUI's CLIP; words the world does not know all share one embedding."""
+    weights, metadata = comfy.utils.load_torch_file(str(path), return_metadata=True)
+    target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
+    options = {"clip_l_model_config": json.loads(metadata["config"])}
+    clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(weights), model_options=options)
+    embedding = clip.cond_stage_model.clip_l.transformer.get_input_embeddings().weight
+    table = weights.pop("unknown_row").expand(embedding.shape).clone()
+    table[weights.pop("token_ids").long()] = weights.pop("token_rows")
+    clip.load_sd({**weights, "text_model.embeddings.token_embedding.weight": table})
+    return clip

@@ -1,0 +1,49 @@
+"""DemoCheckpoint: a tiny checkpoint that ships with the pack, to try it without a download."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+from PIL import Image
+
+from . import host
+
+FOLDER = Path(__file__).parent.parent / "demo"
+
+
+class DemoCheckpoint(io.ComfyNode):
+    """A toy model for first tries."""
+
+    SEARCH_ALIASES = ["checkpoint", "load checkpoint", "example model", "tiny model", "test model"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgDemoCheckpoint",
+            display_name="Demo Checkpoint (a toy)",
+            category="img2img/demo",
+            description="A toy model of a small painted world: houses, trees, boats and cars, by day, at sunset and at "
+            "night, in three seasons and five styles, at 128 x 128 pixels. For trying the pack before any download.",
+            inputs=[
+                io.Combo.Input(
+                    "family",
+                    options=["eps", "flow"],
+                    tooltip="How the model was trained. eps: with the noise levels of Stable Diffusion 1.5. "
+                    "flow: as rectified flow, like SD3 and Flux.",
+                )
+            ],
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.Clip.Output(display_name="clip"),
+                io.Vae.Output(display_name="vae"),
+                io.Image.Output(
+                    display_name="example", tooltip="A drawing the model has never seen, as a first input."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, family: str) -> io.NodeOutput:
+        drawing = np.asarray(Image.open(FOLDER / "drawing.png").convert("RGB"), dtype=np.float32) / 255
+        return io.NodeOutput(*host.load_demo_checkpoint(FOLDER, family), torch.from_numpy(drawing)[None])

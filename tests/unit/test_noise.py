@@ -1,0 +1,66 @@
+"""Noise that belongs to a picture."""
+
+import math
+
+import pytest
+import torch
+from img2img_studio.core.noise import digest, stream_seed, turn
+
+
+def noise(seed, shape=(4, 64, 64)):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("amount", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("end", ["other", "equal", "opposite", "near"])
+def test_turned_noise_is_as_strong_as_noise(amount, end):
+    a = noise(1)
+    b = {"other": noise(2), "equal": a.clone(), "opposite": -a, "near": a + 1e-6 * noise(2)}[end]
+    turned = turn(a, b, amount)
+    assert torch.isfinite(turned).all()
+    assert float(turned.norm()) == pytest.approx(float(a.norm()), rel=0.02)
+    assert float(turned.std()) == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_angle_grows_evenly():
+    a, b = noise(1).double(), noise(2).double()
+
+    def angle(x, y):
+        return math.acos(float((x * y).sum() / (x.norm() * y.norm())))
+
+    whole = angle(a, b)
+    for amount in (0.25, 0.5, 0.75):
+        assert angle(a, turn(a, b, amount)) == pytest.approx(amount * whole, rel=1e-6)
+
+
+def test_both_ends_keep_their_bits():
+    a, b = noise(1), noise(2)
+    assert torch.equal(turn(a, b, 0.0), a)
+    assert torch.equal(turn(a, b, 1.0), b)
+
+
+def test_no_noise_is_blended():
+    a = noise(1)
+    assert torch.allclose(turn(a, torch.zeros_like(a), 0.25), 0.75 * a)
+    assert torch.equal(turn(torch.zeros_like(a), torch.zeros_like(a), 0.5), torch.zeros_like(a))
+
+
+def test_every_stream_item_and_interval_has_its_own_seed():
+    seeds = {
+        stream_seed(seed, item, stream, *sigmas)
+        for seed in (0, 1, 2**64 - 1)
+        for item in (0, 1)
+        for stream in ("step", "brownian")
+        for sigmas in ((), (1.0, 0.5), (0.5, 0.25))
+    }
+    assert len(seeds) == 36
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_digest_knows_bits_shape_and_type():
+    a = noise(3)
+    changed = a.clone()
+    changed[0, 0, 0] = torch.nextafter(changed[0, 0, 0], torch.tensor(9.0))
+    others = [changed, a.reshape(-1), a.half(), a.bfloat16(), a.transpose(1, 2)]
+    assert digest(a) == digest(a.clone())
+    assert len({digest(a), *map(digest, others)}) == 6

@@ -228,7 +228,7 @@ class Canvas:
         return (255, 226, 120) if self.attributes.time == "night" else self._lit((196, 224, 240))
 
     def _placed(self, points: Points) -> list[tuple[float, float]]:
-        """Points of the object -> pixels. In the object's own frame its foot is (0, 0), up is +y, its height about 1."""
+        """Points of the object -> pixels. In its own frame the foot is (0, 0), +y is up and its height about 1."""
         layout = self.layout
         size, side = layout.object_size * self.unit, -1 if layout.faces_left else 1
         foot_x, foot_y = layout.object_x * self.width, layout.object_y * self.height

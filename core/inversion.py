@@ -80,14 +80,16 @@ def corrected(
 ) -> Iterator[Tensor]:
     """Uni-Inv (arXiv:2504.13109) and a corrector: the states at ``sigmas[1:]``, rising.
 
-    Sampling steps down by x = x⁺ - (σ⁺ - σ) · slope(x⁺, σ⁺). The state sought solves this for x⁺. The last slope carries
-    on to a first guess; then the equation is iterated. ``iterations`` + 1 calls a step.
+    Sampling steps down by x = x⁺ - (σ⁺ - σ) · slope(x⁺, σ⁺). The state sought solves this for x⁺. The last
+    slope carries on to a first guess; then the equation is iterated. ``iterations`` + 1 calls a step.
     """
     last_slope = None
     for sigma, above in pairwise(sigmas):
         step = above - sigma
         guess = x * (input_scale(above) / input_scale(sigma)) if last_slope is None else x + step * last_slope
-        found = fixed_point(lambda z, x=x, step=step, above=above: x + step * slope(denoise, z, above), guess, iterations)
+        found = fixed_point(
+            lambda z, x=x, step=step, above=above: x + step * slope(denoise, z, above), guess, iterations
+        )
         last_slope = (found - x) / step
         x = found
         yield x
@@ -121,7 +123,7 @@ def exact(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: Inp
     """
     below, x = x, next(ddim(denoise, x, sigmas[:2], input_scale))
     yield x
-    for under, sigma, above in zip(sigmas, sigmas[1:], sigmas[2:]):
+    for under, sigma, above in zip(sigmas, sigmas[1:], sigmas[2:], strict=False):
         step, up = sigma - under, above - sigma
         ratio = (up / step) ** 2
         below, x = x, ratio * below + (1 - ratio) * x + up * (step + up) / step * slope(denoise, x, sigma)
@@ -136,7 +138,7 @@ def exact_back(denoise: Denoise, x: Tensor, below: Tensor, sigmas: Sequence[floa
     x, below: the states at ``sigmas[0]`` and ``sigmas[1]``
     """
     yield below
-    for above, sigma, under in zip(sigmas, sigmas[1:], sigmas[2:]):
+    for above, sigma, under in zip(sigmas, sigmas[1:], sigmas[2:], strict=False):
         step, up = sigma - under, above - sigma
         ratio = (step / up) ** 2
         x, below = below, ratio * x + (1 - ratio) * below - step * (step + up) / up * slope(denoise, below, sigma)
@@ -174,7 +176,7 @@ def pinned_corrections(denoise: Denoise, states: Sequence[Tensor], sigmas: Seque
 
 
 def ancestral_mean(denoise: Denoise, x: Tensor, sigma: float, under: float, flow: bool) -> Tensor:
-    """Where an ancestral step from σ to σ' lands before its noise: an Euler step to σ'²/σ, scaled to the signal at σ'."""
+    """Where an ancestral step from σ to σ' lands before its noise: an Euler step to σ'²/σ, at the signal of σ'."""
     down = under**2 / sigma
     mean = euler_step(denoise, x, sigma, down)
     return mean * ((1 - under) / (1 - down)) if flow else mean

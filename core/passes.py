@@ -47,7 +47,9 @@ class Variation:
     strength: float
 
 
-def plan_variations(pictures: int, seeds: Sequence[int], strengths: Sequence[float], first_item: int, count: int) -> list[Variation]:
+def plan_variations(
+    pictures: int, seeds: Sequence[int], strengths: Sequence[float], first_item: int, count: int
+) -> list[Variation]:
     """The variations to make: every picture with every seed, picture by picture.
 
     seeds:      of the whole list, however it is split between machines
@@ -56,10 +58,14 @@ def plan_variations(pictures: int, seeds: Sequence[int], strengths: Sequence[flo
     count:      how many places of the list to make
     """
     if first_item >= len(seeds):
-        raise ValueError(f"first_item is {first_item}, but the list holds items 0 to {len(seeds) - 1}; choose one of these")
+        raise ValueError(
+            f"first_item is {first_item}, but the list holds items 0 to {len(seeds) - 1}; choose one of these"
+        )
     places = range(first_item, min(first_item + count, len(seeds)))
     return [
-        Variation(picture, seeds[place], strengths[place % len(strengths)]) for picture in range(pictures) for place in places
+        Variation(picture, seeds[place], strengths[place % len(strengths)])
+        for picture in range(pictures)
+        for place in places
     ]
 
 

@@ -37,10 +37,12 @@ class NoiseSchedule:
 
     @property
     def sigma_min(self) -> float:
+        """The lowest noise level."""
         return float(self.sigmas[0])
 
     @property
     def sigma_max(self) -> float:
+        """The highest noise level."""
         return float(self.sigmas[-1])
 
     def row(self, sigma: float) -> float:
@@ -71,16 +73,20 @@ class CutSampling:
 
     @property
     def sigma_min(self) -> Tensor:
+        """The lowest of the rows."""
         return self.sigmas[0]
 
     @property
     def sigma_max(self) -> Tensor:
+        """The highest of the rows: the start."""
         return self.sigmas[-1]
 
     def timestep(self, sigma: Tensor) -> Tensor:
+        """Sigma -> row, 0..999."""
         return torch.as_tensor(np.interp(sigma.log().numpy(), self._log_sigmas, np.arange(CUT_ROWS)))
 
     def sigma(self, timestep: Tensor) -> Tensor:
+        """Row, 0..999 -> sigma."""
         return torch.as_tensor(np.interp(timestep.numpy(), np.arange(CUT_ROWS), self._log_sigmas)).exp()
 
 
@@ -104,10 +110,12 @@ class StrengthPlan:
 
     @property
     def start_sigma(self) -> float:
+        """The noise level of the start; 0 where there is nothing to do."""
         return float(self.sigmas[0]) if len(self.sigmas) else 0.0
 
     @property
     def steps(self) -> int:
+        """How many steps are executed."""
         return max(0, len(self.sigmas) - 1)
 
 
@@ -178,7 +186,9 @@ def strength_sigmas(
         return StrengthPlan(torch.zeros(0), strength, measure, step_count, capped=False)
     count = executed_steps(steps, strength, step_count)
     if measure == "steps":
-        return StrengthPlan(_stock_sigmas(schedule, spacing, steps, count, strength, step_count), strength, measure, step_count, False)
+        return StrengthPlan(
+            _stock_sigmas(schedule, spacing, steps, count, strength, step_count), strength, measure, step_count, False
+        )
     start, capped = start_sigma(schedule, strength, measure)
     return StrengthPlan(sigmas_from(schedule, spacing, start, count), strength, measure, step_count, capped)
 

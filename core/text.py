@@ -18,7 +18,9 @@ def parse_strengths(text: str, name: str = "strengths") -> list[float]:
         try:
             strength = float(word)
         except ValueError:
-            raise _fault(name, word, place, "write numbers from 0 to 1 separated by commas, like 0.6, 0.4, 0.2") from None
+            raise _fault(
+                name, word, place, "write numbers from 0 to 1 separated by commas, like 0.6, 0.4, 0.2"
+            ) from None
         if not 0.0 <= strength <= 1.0:
             raise _fault(name, word, place, "a strength lies between 0 and 1")
         strengths.append(strength)

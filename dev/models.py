@@ -85,7 +85,9 @@ FAMILIES = {
 }
 
 
-def random_model(name: str, seed: int = 0, unet: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32) -> Any:
+def random_model(
+    name: str, seed: int = 0, unet: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32
+) -> Any:
     """A MODEL of a family, as ComfyUI's loaders return it, with random weights.
 
     raises: KeyError for an unknown family

@@ -1,7 +1,7 @@
 """The pack's nodes by id; ids and input names never change once released."""
 
 from .compare import StrengthPlot
-from .compare import StrengthPlot
+from .demo import DemoCheckpoint
 from .image import FitImage, UnfitImage
 from .inversion import DDIMInvert, InversionSampler
 from .noise import SDEditNoise
@@ -18,10 +18,9 @@ NODE_CLASS_MAPPINGS = {
     "DDIMInvert": DDIMInvert,
     "VariationBatch": VariationBatch,
     "Img2ImgAllInOne": AllInOne,
+    "Img2ImgDemoCheckpoint": DemoCheckpoint,
     "Img2ImgFitImage": FitImage,
     "Img2ImgGuidedSampler": GuidedSampler,
-    "Img2ImgInversionSampler": InversionSampler,
-    "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgInversionSampler": InversionSampler,
     "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgStrengthPreset": StrengthPreset,
@@ -35,10 +34,9 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "DDIMInvert": "DDIM Invert",
     "VariationBatch": "Variation Batch",
     "Img2ImgAllInOne": "Image to Image (All in One)",
+    "Img2ImgDemoCheckpoint": "Demo Checkpoint (a toy)",
     "Img2ImgFitImage": "Fit Image",
     "Img2ImgGuidedSampler": "Guided Sampler",
-    "Img2ImgInversionSampler": "Inversion Sampler",
-    "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgInversionSampler": "Inversion Sampler",
     "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgStrengthPreset": "Strength Preset",

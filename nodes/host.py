@@ -138,7 +138,9 @@ def open_latent(model: Any, latent: dict[str, Any], mask: Tensor | None = None) 
     """
     samples = latent["samples"]
     if getattr(samples, "is_nested", False):
-        raise ValueError("latent: joint audio and video latents are not supported; split them and sample the picture part")
+        raise ValueError(
+            "latent: joint audio and video latents are not supported; split them and sample the picture part"
+        )
     if samples.shape[0] == 0:
         raise ValueError("latent: it holds no pictures (batch 0); connect a latent with at least one")
     if not bool(torch.isfinite(samples).all()):
@@ -167,7 +169,9 @@ def open_clean_latent(model: Any, latent: dict[str, Any], mask: Tensor | None = 
     return opened
 
 
-def close_latent(latent: dict[str, Any], samples: Tensor, record: NoisedRecord | None = None, **other: Any) -> dict[str, Any]:
+def close_latent(
+    latent: dict[str, Any], samples: Tensor, record: NoisedRecord | None = None, **other: Any
+) -> dict[str, Any]:
     """A new LATENT: the old one's other entries, the new samples, and the record where there is one."""
     out = {key: value for key, value in latent.items() if key != RECORD_KEY}
     out["samples"] = samples
@@ -182,8 +186,8 @@ def _shaped_for(model: Any, samples: Tensor) -> Tensor:
     dimensions = latent_format.latent_dimensions
     if samples.ndim != dimensions + 2:
         raise ValueError(
-            f"latent: its shape {list(samples.shape)} has {samples.ndim} dimensions, but this model works on {dimensions + 2}; "
-            f"encode the picture with the VAE that belongs to the model"
+            f"latent: its shape {list(samples.shape)} has {samples.ndim} dimensions, but this model works on "
+            f"{dimensions + 2}; encode the picture with the VAE that belongs to the model"
         )
     if samples.shape[1] != latent_format.latent_channels:
         raise ValueError(
@@ -233,7 +237,9 @@ def noise_of(model: Any, state: Tensor, sigma: float) -> Tensor:
 def input_scale(model: Any) -> Callable[[float], float]:
     """How strong a noised picture is at a sigma: what this model divides its input by."""
     sampling = model.get_model_object("model_sampling")
-    return lambda sigma: 1.0 / float(sampling.calculate_input(torch.tensor([sigma], dtype=torch.float64), torch.ones(1)))
+    return lambda sigma: (
+        1.0 / float(sampling.calculate_input(torch.tensor([sigma], dtype=torch.float64), torch.ones(1)))
+    )
 
 
 def _at_top(sampling: Any, sigma: float) -> bool:
@@ -243,7 +249,7 @@ def _at_top(sampling: Any, sigma: float) -> bool:
 
 
 def state_of(model: Any, samples: Tensor, sigma: float) -> Tensor:
-    """The other way round: what ``noised_samples`` or an unfinished stock run wrote, as a state in the model's space."""
+    """The other way round: what ``noised_samples`` or an unfinished stock run wrote, as a state of the model."""
     state = to_model_space(model, samples)
     flow = isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
     return state * (1.0 - sigma) if flow and sigma < 1.0 else state
@@ -252,7 +258,8 @@ def state_of(model: Any, samples: Tensor, sigma: float) -> Tensor:
 def draw_noise(samples: Tensor, seed: int, items: list[int] | None = None) -> Tensor:
     """The host's own initial noise: what a stock KSampler draws for this seed, batch and batch_index."""
     with isolated_rng(seed):
-        return comfy.sample.prepare_noise(samples, seed, items)
+        noise: Any = comfy.sample.prepare_noise(samples, seed, items)
+    return noise
 
 
 class FixedNoise:
@@ -455,7 +462,9 @@ def run_facts(run: Sampled, sigmas: Tensor, cfg: float, sampler_name: str, sampl
 def check_sigmas(sigmas: Tensor) -> None:
     """Raise ValueError unless the sigmas are finite, not negative and run downwards."""
     if sigmas.ndim != 1 or not bool(torch.isfinite(sigmas).all()) or bool((sigmas < 0).any()):
-        raise ValueError("sigmas: they must be one list of finite numbers, 0 or more; use StrengthScheduler to make them")
+        raise ValueError(
+            "sigmas: they must be one list of finite numbers, 0 or more; use StrengthScheduler to make them"
+        )
     if len(sigmas) > 1 and float(sigmas[0]) <= float(sigmas[-1]):
         raise ValueError(
             f"sigmas: they rise from {float(sigmas[0]):.4g} to {float(sigmas[-1]):.4g}, but sampling goes downwards; "
@@ -495,7 +504,14 @@ def sample(
     seed = keys[0][0]
     with isolated_rng(seed):
         samples = guider.sample(
-            start.noise, start.clean, sampler, sigmas.clone(), mask.latent, progress, not comfy.utils.PROGRESS_BAR_ENABLED, seed
+            start.noise,
+            start.clean,
+            sampler,
+            sigmas.clone(),
+            mask.latent,
+            progress,
+            not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed,
         )
     samples = samples.to(comfy.model_management.intermediate_device())
     progress.advance(len(sigmas) - 1)
@@ -519,9 +535,10 @@ def batch_size(model: Any, sampler: Any, opened: OpenLatent, count: int, limit: 
         return limit
     shape = list(opened.samples.shape[1:])
     unloaded = max(0, model.model_size() - model.loaded_size())
-    free = comfy.model_management.get_free_memory(model.load_device) - unloaded
+    free: Any = comfy.model_management.get_free_memory(model.load_device)
     # Prompt and negative run as one batch of twice the size; the margin is the host's own.
-    fitting = (n for n in range(count, 1, -1) if model.model.memory_required([2 * n, *shape]) * 1.5 < free)
+    needed = ((n, model.model.memory_required([2 * n, *shape]) * 1.5) for n in range(count, 1, -1))
+    fitting = (n for n, memory in needed if memory < free - unloaded)
     return next(fitting, 1)
 
 
@@ -658,7 +675,8 @@ def load_demo_checkpoint(folder: Path, family: str) -> tuple[Any, Any, Any]:
 
 def _demo_model(path: Path, family: str) -> Any:
     """A UNet with the noise levels of its family, 'eps' or 'flow', as ComfyUI's MODEL."""
-    weights, metadata = comfy.utils.load_torch_file(str(path), return_metadata=True)
+    loaded: Any = comfy.utils.load_torch_file(str(path), return_metadata=True)
+    weights, metadata = loaded
     config = DemoModelConfig(json.loads(metadata["config"]))
     management = comfy.model_management
     device, parameters = management.get_torch_device(), comfy.utils.calculate_parameters(weights)
@@ -671,7 +689,8 @@ def _demo_model(path: Path, family: str) -> Any:
 
 def _demo_clip(path: Path) -> Any:
     """The small text encoder as ComfyUI's CLIP; words the world does not know all share one embedding."""
-    weights, metadata = comfy.utils.load_torch_file(str(path), return_metadata=True)
+    loaded: Any = comfy.utils.load_torch_file(str(path), return_metadata=True)
+    weights, metadata = loaded
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     options = {"clip_l_model_config": json.loads(metadata["config"])}
     clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(weights), model_options=options)

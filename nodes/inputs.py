@@ -44,7 +44,9 @@ def mask() -> io.Mask.Input:
 
 def steps(default: int = 20) -> io.Int.Input:
     """Sampling steps."""
-    return io.Int.Input("steps", default=default, min=1, max=10000, tooltip="Sampling steps. More steps, finer result, more time.")
+    return io.Int.Input(
+        "steps", default=default, min=1, max=10000, tooltip="Sampling steps. More steps, finer result, more time."
+    )
 
 
 def strength(default: float) -> io.Float.Input:
@@ -69,7 +71,7 @@ def cfg(default: float = 7.5) -> io.Float.Input:
         max=100.0,
         step=0.1,
         round=0.01,
-        tooltip="How strictly the prompt is followed. 1 turns guidance (and the negative prompt) off and halves the time.",
+        tooltip="How strictly the prompt is followed. 1 turns guidance and the negative prompt off, for half the time.",
     )
 
 
@@ -105,8 +107,8 @@ def measure() -> io.Combo.Input:
         "measure",
         options=list(MEASURES),
         optional=True,
-        tooltip="timestep: strength x 1000 training steps (SDEdit). noise: strength is the share of noise, equally noisy "
-        "on every model. steps: what ComfyUI's denoise does, for old workflows.",
+        tooltip="timestep: strength x 1000 training steps (SDEdit). noise: strength is the share of noise, equally "
+        "noisy on every model. steps: what ComfyUI's denoise does, for old workflows.",
     )
 
 
@@ -116,10 +118,12 @@ def step_count() -> io.Combo.Input:
         "step_count",
         options=list(STEP_COUNTS),
         optional=True,
-        tooltip="exact: run all the steps you asked for. proportional: run steps x strength of them, as other programs do.",
+        tooltip="exact: run all the steps you asked for. proportional: run steps x strength, as other programs do.",
     )
 
 
 def report() -> io.String.Output:
     """The JSON report."""
-    return io.String.Output(display_name="report", tooltip="What was really done, as JSON text: show it with Preview Any.")
+    return io.String.Output(
+        display_name="report", tooltip="What was really done, as JSON text: show it with Preview Any."
+    )

@@ -30,8 +30,8 @@ class DDIMInvert(io.ComfyNode):
             node_id="DDIMInvert",
             display_name="DDIM Invert",
             category="img2img/inversion",
-            description="Turns a real picture into the noise it could have come from, so that Inversion Sampler can give "
-            "it back under the same prompt or edit it under another one.",
+            description="Turns a real picture into the noise it could have come from, so that Inversion Sampler can "
+            "give it back under the same prompt or edit it under another one.",
             inputs=[
                 inputs.model(),
                 io.Conditioning.Input("positive", tooltip="A prompt that describes the picture as it is."),
@@ -42,8 +42,9 @@ class DDIMInvert(io.ComfyNode):
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
-                    tooltip="corrected: a good path at some cost. exact: gives the picture back to rounding. pinned: remembers "
-                    "what each step misses. noise_maps: remembers noise for every step, for small edits. ddim: the plain one.",
+                    tooltip="corrected: a good path at some cost. exact: gives the picture back to rounding. pinned: "
+                    "remembers what each step misses. noise_maps: remembers noise for every step, for small edits. "
+                    "ddim: the plain one.",
                 ),
                 io.Int.Input(
                     "corrector_steps",
@@ -69,7 +70,8 @@ class DDIMInvert(io.ComfyNode):
                 InversionInfo.Output(display_name="inversion", tooltip="For Inversion Sampler."),
                 io.Latent.Output(display_name="noise", tooltip="The noise as a latent, for Guided Sampler."),
                 io.Noise.Output(
-                    display_name="NOISE", tooltip="The same for SamplerCustomAdvanced, with an empty latent and these SIGMAS."
+                    display_name="NOISE",
+                    tooltip="The same for SamplerCustomAdvanced, with an empty latent and these SIGMAS.",
                 ),
                 io.Sigmas.Output(display_name="sigmas"),
                 inputs.report(),
@@ -97,8 +99,17 @@ class DDIMInvert(io.ComfyNode):
         negative = _negative(positive, negative, cfg)
         opened = host.open_clean_latent(model, latent)
         sigmas = plan_strength(model, scheduler, steps, strength).sigmas
-        settings = {"method": method, "strength": strength, "steps": steps, "scheduler": scheduler, "cfg": cfg, "seed": seed}
-        inversion, calls = _invert(model, positive, negative, opened, sigmas, settings, corrector_steps, keep_trajectory)
+        settings = {
+            "method": method,
+            "strength": strength,
+            "steps": steps,
+            "scheduler": scheduler,
+            "cfg": cfg,
+            "seed": seed,
+        }
+        inversion, calls = _invert(
+            model, positive, negative, opened, sigmas, settings, corrector_steps, keep_trajectory
+        )
         facts = {} if not grade else _grade(model, positive, negative, cfg, inversion)
         text = report(
             **settings, corrector_steps=corrector_steps, sigmas=sigmas, input=digest(opened.samples), model_calls=calls,
@@ -196,7 +207,8 @@ class InversionSampler(io.ComfyNode):
             node_id="Img2ImgInversionSampler",
             display_name="Inversion Sampler",
             category="img2img/inversion",
-            description="Runs an inverted picture back down: under its own prompt it comes back, under a new prompt it is edited.",
+            description="Runs an inverted picture back down: under its own prompt it comes back, "
+            "under a new prompt it is edited.",
             inputs=[
                 inputs.model(),
                 inputs.positive(),
@@ -209,8 +221,8 @@ class InversionSampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="For pinned inversions: for this share of the run, hold what ties the result to the original. "
-                    "1 gives the picture back, 0 edits most freely.",
+                    tooltip="For pinned inversions: for this share of the run, hold what ties the result to the "
+                    "original. 1 gives the picture back, 0 edits most freely.",
                 ),
                 inputs.mask(),
             ],
@@ -231,10 +243,14 @@ class InversionSampler(io.ComfyNode):
         began = time.perf_counter()
         host.open_latent(model, {"samples": inversion.clean})
         if inversion.flow != host.noise_schedule(model).flow:
-            raise ValueError("inversion: it was made with a model of another family; connect the same model to DDIM Invert")
+            raise ValueError(
+                "inversion: it was made with a model of another family; connect the same model to DDIM Invert"
+            )
         area = host.run_mask(mask, inversion.clean.shape)
         samples, calls = (
-            (inversion.clean, 0) if area.kind == "none" else _run_back(model, positive, negative, cfg, inversion, preserve)
+            (inversion.clean, 0)
+            if area.kind == "none"
+            else _run_back(model, positive, negative, cfg, inversion, preserve)
         )
         if area.latent is not None:
             samples = composite(area.latent.to(samples), inversion.clean, samples)

@@ -109,7 +109,13 @@ class ProgressiveRefine(io.ComfyNode):
 
 
 def _run_passes(
-    model: Any, positive: Any, negative: Any, cfg: float, sampler: Any, opened: host.OpenLatent, passes: list[RefinePass]
+    model: Any,
+    positive: Any,
+    negative: Any,
+    cfg: float,
+    sampler: Any,
+    opened: host.OpenLatent,
+    passes: list[RefinePass],
 ) -> list[host.Sampled]:
     """Each pass noises what the one before left, with one progress bar over all of them."""
     area = host.run_mask(opened.mask, opened.samples.shape)

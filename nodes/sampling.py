@@ -19,7 +19,9 @@ from .schedule import describe, plan_strength
 ADD_NOISE = ("auto", "enable", "disable")
 
 
-def choose_start(model: Any, opened: host.OpenLatent, sigmas: torch.Tensor, seed: int, add_noise: str) -> tuple[host.Start, str]:
+def choose_start(
+    model: Any, opened: host.OpenLatent, sigmas: torch.Tensor, seed: int, add_noise: str
+) -> tuple[host.Start, str]:
     """Where a run starts from, and in words for the report.
 
     ``auto`` continues what SDEditNoise or an unfinished run left, and noises a latent that met neither, as KSampler
@@ -65,8 +67,8 @@ class GuidedSampler(io.ComfyNode):
             node_id="Img2ImgGuidedSampler",
             display_name="Guided Sampler",
             category="img2img/sampling",
-            description="Denoises a latent from SDEdit Noise under a prompt. With a plain latent it adds the noise itself, "
-            "as KSampler does.",
+            description="Denoises a latent from SDEdit Noise under a prompt. With a plain latent it adds the noise "
+            "itself, as KSampler does.",
             inputs=[
                 inputs.model(),
                 inputs.positive(),
@@ -133,8 +135,8 @@ class AllInOne(io.ComfyNode):
             node_id="Img2ImgAllInOne",
             display_name="Image to Image (All in One)",
             category="img2img",
-            description="Picture in, picture out: encodes, noises, samples under the prompt and decodes. The same bits as "
-            "the chain of single nodes.",
+            description="Picture in, picture out: encodes, noises, samples under the prompt and decodes. The same "
+            "bits as the chain of single nodes.",
             inputs=[
                 io.Image.Input("image", tooltip="The picture to start from."),
                 inputs.model(),
@@ -152,8 +154,8 @@ class AllInOne(io.ComfyNode):
                     "fit",
                     options=["off", *[fit for fit in FITS if fit != "stretch"]],
                     optional=True,
-                    tooltip="What to do where the sides are no whole multiples of 8. off: leave it to the VAE, which cuts. "
-                    "pad: add borders and take them off again. crop: cut the borders, and put them back afterwards.",
+                    tooltip="What to do where the sides are no whole multiples of 8. off: leave it to the VAE, which "
+                    "cuts. pad: add borders and take them off again. crop: cut the borders and put them back.",
                 ),
                 inputs.measure(),
                 inputs.step_count(),

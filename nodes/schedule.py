@@ -15,7 +15,9 @@ def plan_strength(
     model: Any, scheduler: str, steps: int, strength: float, measure: str = "timestep", step_count: str = "exact"
 ) -> StrengthPlan:
     """The sigmas for a strength on a MODEL; see ``core.schedule.strength_sigmas``."""
-    return strength_sigmas(host.noise_schedule(model), host.spacing(model, scheduler), steps, strength, measure, step_count)
+    return strength_sigmas(
+        host.noise_schedule(model), host.spacing(model, scheduler), steps, strength, measure, step_count
+    )
 
 
 def describe(plan: StrengthPlan, schedule: NoiseSchedule, scheduler: str) -> dict[str, Any]:
@@ -72,7 +74,13 @@ class StrengthScheduler(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, scheduler: str, steps: int, strength: float, measure: str = "timestep", step_count: str = "exact"
+        cls,
+        model: Any,
+        scheduler: str,
+        steps: int,
+        strength: float,
+        measure: str = "timestep",
+        step_count: str = "exact",
     ) -> io.NodeOutput:
         plan = plan_strength(model, scheduler, steps, strength, measure, step_count)
         facts = describe(plan, host.noise_schedule(model), scheduler)

@@ -27,8 +27,8 @@ class VariationBatch(io.ComfyNode):
             node_id="VariationBatch",
             display_name="Variation Batch",
             category="img2img/sampling",
-            description="Makes several versions of a picture, one for each seed. Each is the same picture alone, in any "
-            "batch, or on another machine: note its seed and make it again.",
+            description="Makes several versions of a picture, one for each seed. Each is the same picture alone, in "
+            "any batch, or on another machine: note its seed and make it again.",
             inputs=[
                 inputs.model(),
                 inputs.positive(),
@@ -62,7 +62,7 @@ class VariationBatch(io.ComfyNode):
                     "strengths",
                     default="",
                     optional=True,
-                    tooltip="A strength for each variation, like 0.3, 0.5, 0.7, repeated as needed. Empty: strength for all.",
+                    tooltip="A strength for each variation, like 0.3, 0.5, 0.7, then from the start. Empty: one for all.",
                 ),
                 io.Int.Input(
                     "first_item",
@@ -147,7 +147,9 @@ class VariationBatch(io.ComfyNode):
             seconds=round(time.perf_counter() - began, 3),
             versions=host.versions(),
         )
-        out = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")} | {"samples": samples}
+        out = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")} | {
+            "samples": samples
+        }
         return io.NodeOutput(out, ", ".join(str(item.seed) for item in items), text)
 
 

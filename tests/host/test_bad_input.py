@@ -2,13 +2,13 @@
 
 import json
 
-import comfy.latent_formats
-import nodes as stock
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import FlipSigmas
 from comfy_extras.nodes_latent import LatentAdd
 from img2img_studio.dev.models import random_conditioning, random_model
+
+import nodes as stock
 
 POSITIVE, NEGATIVE = random_conditioning(1), random_conditioning(2)
 
@@ -44,7 +44,9 @@ def noise(nodes, model):
 @pytest.fixture
 def sample(nodes, model):
     def run(latent, sigmas, **options):
-        out = nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, latent, sigmas, 3.0, "euler", 3, **options)
+        out = nodes["Img2ImgGuidedSampler"].execute(
+            model, POSITIVE, NEGATIVE, latent, sigmas, 3.0, "euler", 3, **options
+        )
         return out.args[0], json.loads(out.args[1])
 
     return run
@@ -74,7 +76,9 @@ def test_flipping_the_noised_latent_flips_what_a_flipped_start_gives(noise, samp
     noised = noise(latent, sigmas)
     flipped = changed_by_stock(noised, "flipped")
     by_hand = {"samples": flipped["samples"]}
-    assert torch.allclose(sample(flipped, sigmas)[0]["samples"], sample(by_hand, sigmas, add_noise="disable")[0]["samples"], atol=1e-4)
+    assert torch.allclose(
+        sample(flipped, sigmas)[0]["samples"], sample(by_hand, sigmas, add_noise="disable")[0]["samples"], atol=1e-4
+    )
 
 
 def test_saved_and_loaded_it_continues_with_noise_disabled(noise, sample, latent, sigmas, tmp_path):
@@ -90,14 +94,14 @@ def test_a_mask_on_a_changed_noised_latent_is_refused(noise, sample, latent, sig
     mask = torch.zeros(1, 16, 12)
     mask[:, :4] = 1
     flipped = changed_by_stock(noise(latent, sigmas, mask=mask), "flipped")
-    with pytest.raises(ValueError, match="latent: it was changed after SDEdit Noise.*remove the mask"):
+    with pytest.raises(ValueError, match=r"latent: it was changed after SDEdit Noise.*remove the mask"):
         sample(flipped, sigmas)
 
 
 def test_other_sigmas_than_it_was_noised_for_are_refused(nodes, model, noise, sample, latent, sigmas):
     noised = noise(latent, sigmas)
     others = nodes["StrengthScheduler"].execute(model, "normal", 4, 0.3).args[0]
-    with pytest.raises(ValueError, match=f"sigmas: they start at .* noised for {float(sigmas[0]):.6g}.*same SIGMAS"):
+    with pytest.raises(ValueError, match=rf"sigmas: they start at .* noised for {float(sigmas[0]):.6g}.*same SIGMAS"):
         sample(noised, others)
     assert torch.isfinite(sample(noised, others, add_noise="disable")[0]["samples"]).all()
 
@@ -165,12 +169,17 @@ def test_a_picture_for_a_video_model_becomes_one_frame(nodes, models):
 def test_an_empty_latent_takes_the_models_channels(nodes, models):
     model = models["video flow"]
     sigmas = nodes["StrengthScheduler"].execute(model, "simple", 2, 1.0).args[0]
-    out = nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, {"samples": torch.zeros(1, 4, 16, 12)}, sigmas, 1.0, "euler", 3)
+    out = nodes["Img2ImgGuidedSampler"].execute(
+        model, POSITIVE, NEGATIVE, {"samples": torch.zeros(1, 4, 16, 12)}, sigmas, 1.0, "euler", 3
+    )
     assert out.args[0]["samples"].shape == (1, 16, 1, 16, 12)
 
 
 def test_rising_and_broken_sigmas_are_refused(noise, sample, latent, sigmas):
-    for bad, message in ((FlipSigmas.execute(sigmas).args[0], "sigmas: they rise from .*DDIMInvert"), (sigmas * float("nan"), "sigmas: they must be one list of finite numbers")):
+    for bad, message in (
+        (FlipSigmas.execute(sigmas).args[0], "sigmas: they rise from .*DDIMInvert"),
+        (sigmas * float("nan"), "sigmas: they must be one list of finite numbers"),
+    ):
         for node in (noise, sample):
             with pytest.raises(ValueError, match=message):
                 node(latent, bad)
@@ -203,7 +212,16 @@ def test_masks_outside_their_range_are_refused(sample, latent, sigmas):
 )
 def test_names_and_numbers_from_links_are_checked_too(nodes, models, latent, node, values, message):
     """Values that come through a link pass ComfyUI's own check of widgets by."""
-    options = {"count": 1, "strength": 0.5, "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal", "seed": 1, "variation": 1.0}
+    options = {
+        "count": 1,
+        "strength": 0.5,
+        "steps": 2,
+        "cfg": 1.0,
+        "sampler_name": "euler",
+        "scheduler": "normal",
+        "seed": 1,
+        "variation": 1.0,
+    }
     with pytest.raises(ValueError, match=message):
         nodes["VariationBatch"].execute(models["eps"], POSITIVE, NEGATIVE, latent, **(options | values))
 

@@ -24,9 +24,11 @@ def picture(model, batch=1):
 @pytest.fixture
 def invert(nodes):
     def run(model, latent, method, steps=12, strength=1.0, **options):
-        return nodes["DDIMInvert"].execute(
-            model, PROMPT, latent, "normal", steps, strength, method, 3, options.pop("cfg", 1.0), 4, **options
-        ).args
+        return (
+            nodes["DDIMInvert"]
+            .execute(model, PROMPT, latent, "normal", steps, strength, method, 3, options.pop("cfg", 1.0), 4, **options)
+            .args
+        )
 
     return run
 
@@ -47,7 +49,9 @@ def error(model, a, b):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("method", "bound"), [("exact", 1e-9), ("pinned", 1e-9), ("noise_maps", 1e-9), ("corrected", 1e-2)])
+@pytest.mark.parametrize(
+    ("method", "bound"), [("exact", 1e-9), ("pinned", 1e-9), ("noise_maps", 1e-9), ("corrected", 1e-2)]
+)
 def test_the_picture_comes_back(models, invert, back, family, method, bound):
     model = models[family]
     latent = picture(model)
@@ -63,7 +67,10 @@ def test_the_picture_comes_back(models, invert, back, family, method, bound):
 def test_more_steps_bring_ddim_closer(models, invert, back, family):
     model = models[family]
     latent = picture(model)
-    errors = [error(model, back(model, invert(model, latent, "ddim", steps, 0.7)[0])[0], latent["samples"]) for steps in (5, 40)]
+    errors = [
+        error(model, back(model, invert(model, latent, "ddim", steps, 0.7)[0])[0], latent["samples"])
+        for steps in (5, 40)
+    ]
     assert errors[1] < errors[0]
     assert errors[1] < 0.05
 
@@ -142,9 +149,9 @@ def test_strength_zero_is_the_picture(models, invert, back):
 
 def test_bad_input_is_refused_with_a_way_out(models, invert, back):
     latent = picture(models["eps"])
-    with pytest.raises(ValueError, match="negative: .*cfg is 7.5; connect"):
+    with pytest.raises(ValueError, match=r"negative: .*cfg is 7.5; connect"):
         invert(models["eps"], latent, "ddim", cfg=7.5)
-    with pytest.raises(ValueError, match="method must be one of .*'magic'"):
+    with pytest.raises(ValueError, match=r"method must be one of .*'magic'"):
         invert(models["eps"], latent, "magic")
     inversion = invert(models["eps"], latent, "ddim", steps=2)[0]
     with pytest.raises(ValueError, match="another family"):

@@ -33,7 +33,9 @@ def chain(nodes):
     def run(model, latent, strength, seed, sampler="euler", mask=None, steps=3):
         sigmas = nodes["StrengthScheduler"].execute(model, "normal", steps, strength).args[0]
         noised = nodes["SDEditNoise"].execute(model, latent, sigmas, seed, mask).args[0]
-        return nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, noised, sigmas, CFG, sampler, seed).args[0]
+        return (
+            nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, noised, sigmas, CFG, sampler, seed).args[0]
+        )
 
     return run
 
@@ -41,9 +43,11 @@ def chain(nodes):
 @pytest.fixture
 def refine(nodes):
     def run(model, latent, strengths, sampler="euler", seed_mode="increment", mask=None):
-        return nodes["ProgressiveRefine"].execute(
-            model, POSITIVE, NEGATIVE, latent, strengths, 3, CFG, sampler, "normal", 11, seed_mode, mask
-        ).args
+        return (
+            nodes["ProgressiveRefine"]
+            .execute(model, POSITIVE, NEGATIVE, latent, strengths, 3, CFG, sampler, "normal", 11, seed_mode, mask)
+            .args
+        )
 
     return run
 
@@ -51,9 +55,13 @@ def refine(nodes):
 @pytest.fixture
 def vary(nodes):
     def run(model, latent, count=3, variation=1.0, sampler="euler", strength=0.6, **options):
-        return nodes["VariationBatch"].execute(
-            model, POSITIVE, NEGATIVE, latent, count, strength, 3, CFG, sampler, "normal", 21, variation, **options
-        ).args
+        return (
+            nodes["VariationBatch"]
+            .execute(
+                model, POSITIVE, NEGATIVE, latent, count, strength, 3, CFG, sampler, "normal", 21, variation, **options
+            )
+            .args
+        )
 
     return run
 
@@ -86,7 +94,10 @@ def test_same_seeds_and_strength_zero(models, refine):
 def test_a_hard_mask_keeps_its_bits_through_all(models, refine, vary):
     model = models["eps"]
     latent = picture(model)
-    for samples in (refine(model, latent, "0.7, 0.5, 0.3", mask=half_mask())[0]["samples"], vary(model, latent, mask=half_mask())[0]["samples"]):
+    for samples in (
+        refine(model, latent, "0.7, 0.5, 0.3", mask=half_mask())[0]["samples"],
+        vary(model, latent, mask=half_mask())[0]["samples"],
+    ):
         assert torch.equal(samples[..., 5:], latent["samples"][..., 5:].expand_as(samples[..., 5:]))
         assert not torch.equal(samples[..., :5], latent["samples"][..., :5].expand_as(samples[..., :5]))
 

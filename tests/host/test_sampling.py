@@ -4,11 +4,12 @@ import json
 
 import comfy.sample
 import comfy.samplers
-import nodes as stock
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, SamplerCustomAdvanced
 from img2img_studio.dev.models import FAMILIES, random_conditioning, random_model, random_vae
+
+import nodes as stock
 
 POSITIVE, NEGATIVE = random_conditioning(1), random_conditioning(2)
 SEED, CFG = 7, 5.0
@@ -38,17 +39,27 @@ def half_mask(height=64, width=48):
 def chain(nodes):
     """StrengthScheduler → SDEditNoise → GuidedSampler; returns the sampled latent and everything on the way."""
 
-    def run(model, latent, sampler="euler", scheduler="normal", steps=4, strength=0.5, mask=None, measure="steps", seed=SEED):
+    def run(
+        model, latent, sampler="euler", scheduler="normal", steps=4, strength=0.5, mask=None, measure="steps", seed=SEED
+    ):
         sigmas = nodes["StrengthScheduler"].execute(model, scheduler, steps, strength, measure=measure).args[0]
         noised, noise = nodes["SDEditNoise"].execute(model, latent, sigmas, seed, mask).args
         out = nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, noised, sigmas, CFG, sampler, seed)
-        return {"samples": out.args[0]["samples"], "report": json.loads(out.args[1]), "sigmas": sigmas, "noise": noise, "noised": noised}
+        return {
+            "samples": out.args[0]["samples"],
+            "report": json.loads(out.args[1]),
+            "sigmas": sigmas,
+            "noise": noise,
+            "noised": noised,
+        }
 
     return run
 
 
 def ksampler(model, latent, sampler="euler", scheduler="normal", steps=4, strength=0.5):
-    out = stock.common_ksampler(model, SEED, steps, CFG, sampler, scheduler, POSITIVE, NEGATIVE, latent, denoise=strength)
+    out = stock.common_ksampler(
+        model, SEED, steps, CFG, sampler, scheduler, POSITIVE, NEGATIVE, latent, denoise=strength
+    )
     return out[0]["samples"]
 
 
@@ -66,7 +77,9 @@ def test_the_chain_is_ksampler_bit_for_bit(models, chain, family, sampler, batch
     for scheduler in SCHEDULERS:
         for strength in (0.5, 1.0):
             expected = ksampler(models[family], latent, sampler, scheduler, strength=strength)
-            assert torch.equal(chain(models[family], latent, sampler, scheduler, strength=strength)["samples"], expected)
+            assert torch.equal(
+                chain(models[family], latent, sampler, scheduler, strength=strength)["samples"], expected
+            )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -80,11 +93,15 @@ def test_every_family_is_ksampler_bit_for_bit(models, chain, family):
 def test_samplers_that_ksampler_shortens_are_sampler_custom_advanced(models, chain, family, sampler):
     latent = picture(models[family], 2)
     made = chain(models[family], latent, sampler)
-    assert torch.equal(made["samples"], advanced(models[family], latent, made["noise"], sampler, made["sigmas"].clone()))
+    assert torch.equal(
+        made["samples"], advanced(models[family], latent, made["noise"], sampler, made["sigmas"].clone())
+    )
 
 
 # Of a video latent the host reads the pictures of a mask as frames, so that one has no batch of masks.
-@pytest.mark.parametrize(("family", "batch"), [("eps", 1), ("eps", 4), ("flow shift 3", 1), ("flow", 4), ("video flow", 1)])
+@pytest.mark.parametrize(
+    ("family", "batch"), [("eps", 1), ("eps", 4), ("flow shift 3", 1), ("flow", 4), ("video flow", 1)]
+)
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "ddim", "lms"])
 def test_a_hard_mask_is_ksampler_inside_and_the_input_outside(models, chain, family, sampler, batch):
     latent = picture(models[family], batch)
@@ -98,9 +115,7 @@ def test_a_hard_mask_is_ksampler_inside_and_the_input_outside(models, chain, fam
     outside = inside == 0
     assert torch.equal(made["samples"][outside], latent["samples"][outside])
     assert not torch.equal(made["samples"], latent["samples"])
-    stock_way = advanced(
-        models[family], latent | {"noise_mask": mask}, made["noise"], sampler, made["sigmas"].clone()
-    )
+    stock_way = advanced(models[family], latent | {"noise_mask": mask}, made["noise"], sampler, made["sigmas"].clone())
     assert torch.equal(made["samples"][where], stock_way[where])
 
 
@@ -153,7 +168,9 @@ def test_a_split_run_is_the_whole_run(models, nodes, family, sampler):
     noised = nodes["SDEditNoise"].execute(model, latent, sigmas, SEED).args[0]
 
     def run(latent, sigmas):
-        return nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, latent, sigmas, CFG, sampler, SEED).args[0]
+        return (
+            nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, latent, sigmas, CFG, sampler, SEED).args[0]
+        )
 
     whole = run(noised, sigmas)["samples"]
     parts = run(run(noised, sigmas[:4]), sigmas[3:])["samples"]
@@ -210,10 +227,14 @@ def test_all_in_one_is_the_chain(nodes, models, chain):
     fitted, _, fit = nodes["Img2ImgFitImage"].execute(image, 0, "pad", "keep aspect", 8, "edge").args
     latent = stock.VAEEncode().encode(vae, fitted)[0]
     made = chain(model, latent, measure="timestep")
-    expected = nodes["Img2ImgUnfitImage"].execute(stock.VAEDecode().decode(vae, {"samples": made["samples"]})[0], fit).args[0]
-    picture_out, latent_out, report = nodes["Img2ImgAllInOne"].execute(
-        image, model, vae, POSITIVE, NEGATIVE, 0.5, 4, CFG, "euler", "normal", SEED, fit="pad"
-    ).args
+    expected = (
+        nodes["Img2ImgUnfitImage"].execute(stock.VAEDecode().decode(vae, {"samples": made["samples"]})[0], fit).args[0]
+    )
+    picture_out, latent_out, report = (
+        nodes["Img2ImgAllInOne"]
+        .execute(image, model, vae, POSITIVE, NEGATIVE, 0.5, 4, CFG, "euler", "normal", SEED, fit="pad")
+        .args
+    )
     assert torch.equal(latent_out["samples"], made["samples"])
     assert torch.equal(picture_out, expected)
     assert picture_out.shape == image.shape
@@ -223,7 +244,9 @@ def test_all_in_one_is_the_chain(nodes, models, chain):
 def test_cfg_one_runs_no_negative(models, nodes):
     model = models["eps"].clone()
     batches = []
-    model.set_model_unet_function_wrapper(lambda apply, args: batches.append(len(args["input"])) or apply(args["input"], args["timestep"], **args["c"]))
+    model.set_model_unet_function_wrapper(
+        lambda apply, args: batches.append(len(args["input"])) or apply(args["input"], args["timestep"], **args["c"])
+    )
     latent = picture(model)
     sigmas = nodes["StrengthScheduler"].execute(model, "normal", 3, 0.5).args[0]
     for cfg, expected in ((1.0, [1] * 3), (2.0, [2] * 3)):
@@ -251,7 +274,9 @@ def test_nothing_outside_is_touched(models, nodes, chain, node):
     if node == "chain":
         chain(model, latent, "dpmpp_2m_sde", mask=mask)
     elif node == "ProgressiveRefine":
-        nodes[node].execute(model, POSITIVE, NEGATIVE, latent, "0.6, 0.3", 3, CFG, "euler_ancestral", "normal", SEED, "increment", mask)
+        nodes[node].execute(
+            model, POSITIVE, NEGATIVE, latent, "0.6, 0.3", 3, CFG, "euler_ancestral", "normal", SEED, "increment", mask
+        )
     else:
         nodes[node].execute(model, POSITIVE, NEGATIVE, latent, 3, 0.5, 3, CFG, "ddim", "normal", SEED, 0.5, mask=mask)
     assert torch.equal(latent["samples"], copies[0])

@@ -100,7 +100,9 @@ def test_other_families_have_exact_starts_too(plan, name):
     sampling = model.get_model_object("model_sampling")
     for scheduler in SCHEDULERS:
         for strength in (0.2, 0.7):
-            assert plan(model, scheduler, 8, strength)[1] == pytest.approx(sampling.percent_to_sigma(1 - strength), rel=1e-5)
+            assert plan(model, scheduler, 8, strength)[1] == pytest.approx(
+                sampling.percent_to_sigma(1 - strength), rel=1e-5
+            )
         share = plan(model, scheduler, 8, 0.4, measure="noise")[1]
         flow = isinstance(sampling, comfy.model_sampling.CONST)
         assert (share if flow else share / (1 + share)) == pytest.approx(0.4, abs=1e-6)
@@ -123,5 +125,5 @@ def test_picture_to_picture_models_are_refused():
 
     from img2img_studio.nodes import host
 
-    with pytest.raises(ValueError, match="model: .*no strength"):
+    with pytest.raises(ValueError, match=r"model: .*no strength"):
         host.noise_schedule(Edit())

@@ -95,7 +95,9 @@ def test_a_connected_sampler_overrides_the_name_and_keeps_its_options(nodes):
     options = dict(sampler.extra_options)
 
     def run(name, sampler=None):
-        out = nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, latent, sigmas, 2.0, name, 3, sampler=sampler)
+        out = nodes["Img2ImgGuidedSampler"].execute(
+            model, POSITIVE, NEGATIVE, latent, sigmas, 2.0, name, 3, sampler=sampler
+        )
         return out.args[0]["samples"], out.args[1]
 
     connected, report = run("heun", sampler)

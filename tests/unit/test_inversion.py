@@ -101,7 +101,9 @@ def test_pinned_gives_the_picture_back_and_preserve_lets_go(picture, flow):
     states = [picture, *ddim(denoiser(flow), picture, sigmas, scale(flow))][::-1]
     corrections = list(pinned_corrections(denoiser(flow), states, sigmas[::-1]))
     error = {
-        preserve: float((last(euler_back(denoiser(flow), states[0], sigmas[::-1], corrections, preserve)) - picture).abs().max())
+        preserve: float(
+            (last(euler_back(denoiser(flow), states[0], sigmas[::-1], corrections, preserve)) - picture).abs().max()
+        )
         for preserve in (0.0, 1.0)
     }
     assert error[1.0] < 1e-12
@@ -120,7 +122,7 @@ def test_noise_maps_give_the_picture_back(picture, flow):
 
 @pytest.mark.parametrize("flow", [False, True])
 def test_an_ancestral_step_of_a_known_picture_keeps_its_signal(picture, flow):
-    """With the picture itself as the denoiser's answer, the mean plus fresh noise is the picture noised to the next sigma."""
+    """With the picture itself as the denoiser's answer, mean plus fresh noise is the picture at the next sigma."""
     sigma, under = (0.8, 0.5) if flow else (8.0, 5.0)
     a = [1 - s if flow else 1.0 for s in (sigma, under)]
     noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)

@@ -13,7 +13,13 @@ def square(size=16, low=4, high=12):
 
 @pytest.mark.parametrize(
     ("mask", "kind"),
-    [(torch.ones(2, 3), "all"), (torch.zeros(2, 3), "none"), (square(), "hard"), (square() * 0.5, "soft"), (torch.ones(2, 3) * 0.99, "soft")],
+    [
+        (torch.ones(2, 3), "all"),
+        (torch.zeros(2, 3), "none"),
+        (square(), "hard"),
+        (square() * 0.5, "soft"),
+        (torch.ones(2, 3) * 0.99, "soft"),
+    ],
 )
 def test_kinds(mask, kind):
     assert mask_kind(mask) == kind

@@ -26,7 +26,11 @@ def test_no_passes_and_unknown_modes_are_refused():
 
 def test_parts_together_are_the_whole():
     whole = plan_variations(1, range(8), [0.3, 0.5, 0.7], 0, 8)
-    parts = [item for first, count in ((0, 3), (3, 3), (6, 2)) for item in plan_variations(1, range(8), [0.3, 0.5, 0.7], first, count)]
+    parts = [
+        item
+        for first, count in ((0, 3), (3, 3), (6, 2))
+        for item in plan_variations(1, range(8), [0.3, 0.5, 0.7], first, count)
+    ]
     assert parts == whole
     assert [item.strength for item in whole] == [0.3, 0.5, 0.7, 0.3, 0.5, 0.7, 0.3, 0.5]
 

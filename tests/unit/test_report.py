@@ -4,13 +4,14 @@ import json
 import re
 
 import torch
-from img2img_studio.core.report import VERSION, report
-
 from img2img_studio import __path__ as roots
+from img2img_studio.core.report import VERSION, report
 
 
 def test_a_report_is_strict_json():
-    text = report(sigmas=torch.tensor([2.5, 0.0]), snr=float("inf"), bad=float("nan"), nested={"a": (1, None, True)}, name="σ")
+    text = report(
+        sigmas=torch.tensor([2.5, 0.0]), snr=float("inf"), bad=float("nan"), nested={"a": (1, None, True)}, name="σ"
+    )
     assert json.loads(text, parse_constant=lambda name: 1 / 0) == {
         "sigmas": [2.5, 0.0], "snr": None, "bad": None, "nested": {"a": [1, None, True]}, "name": "σ",
     }  # fmt: skip

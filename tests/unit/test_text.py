@@ -12,12 +12,17 @@ def test_strengths(text, strengths):
     assert parse_strengths(text) == strengths
 
 
-@pytest.mark.parametrize(("text", "seeds"), [("1, 5, 9..12", [1, 5, 9, 10, 11, 12]), ("7", [7]), ("3 .. 3", [3]), ("", [])])
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("1, 5, 9..12", [1, 5, 9, 10, 11, 12]), ("7", [7]), ("3 .. 3", [3]), ("", [])]
+)
 def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize(("text", "word", "place"), [("0.6, o.4", "o.4", 6), ("1.2", "1.2", 1), ("0.5, nan", "nan", 6), ("0.5,-0.1", "-0.1", 5)])
+@pytest.mark.parametrize(
+    ("text", "word", "place"),
+    [("0.6, o.4", "o.4", 6), ("1.2", "1.2", 1), ("0.5, nan", "nan", 6), ("0.5,-0.1", "-0.1", 5)],
+)
 def test_a_wrong_strength_is_named_with_its_place(text, word, place):
     with pytest.raises(ValueError, match=f"strengths: '{word}' at character {place} "):
         parse_strengths(text)
@@ -25,5 +30,5 @@ def test_a_wrong_strength_is_named_with_its_place(text, word, place):
 
 @pytest.mark.parametrize("text", ["a", "-1", "1.5", "9..3", str(2**64), "0..99999"])
 def test_a_wrong_seed_is_refused(text):
-    with pytest.raises(ValueError, match="seeds: .* at character 1 "):
+    with pytest.raises(ValueError, match=r"seeds: .* at character 1 "):
         parse_seeds(text)

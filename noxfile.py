@@ -50,6 +50,12 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def pictures(session: nox.Session) -> None:
+    """Make the README's pictures anew."""
+    run_beside_comfyui(session, "test", "-m", "dev.pictures")
+
+
+@nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
     """Train the demo checkpoint; `-- ARGUMENTS` go to demo/train.py."""
     run_beside_comfyui(session, "client", "demo/train.py", *session.posargs)

@@ -176,9 +176,10 @@ class Server:
         """Cancel what is running, as the frontend's button does."""
         requests.post(f"{self.url}/interrupt", timeout=60).raise_for_status()
 
-    def images(self, run: Run, node: str) -> list[Image.Image]:
-        """The pictures that a node of a run saved or previewed."""
-        return [self._image(place) for place in run.outputs.get(node, {}).get("images", [])]
+    def images(self, run: Run, node: str | None = None) -> list[Image.Image]:
+        """The pictures that the nodes of a run, or one of them, saved or previewed."""
+        shown = run.outputs.values() if node is None else [run.outputs.get(node, {})]
+        return [self._image(place) for output in shown for place in output.get("images", [])]
 
     def _options(self) -> Iterator[str]:
         for kind in ("input", "output", "temp", "user"):

@@ -159,6 +159,32 @@ def all_in_one(graph: Graph) -> None:
     graph.add("PreviewAny", "Report", source=painted["report"])
 
 
+def invert_and_reconstruct(graph: Graph) -> None:
+    """A picture up to the noise it could have come from, and down again: as it was, and under another prompt."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    graph.column("What it shows", 380)
+    text = "a girl in a pink dress on a green hill, child's drawing"
+    described = graph.add("CLIPTextEncode", "Description", clip=checkpoint["CLIP"], text=text)["CONDITIONING"]
+    graph.note("Describe the picture **as it is**: with a good description it comes back best.", 90)
+    graph.column("Up to noise")
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    models: dict[str, Any] = {"model": checkpoint["MODEL"], "positive": described}
+    inverted = graph.add("DDIMInvert", **models, latent=latent["LATENT"], scheduler="normal", steps=50)
+    graph.add("PreviewAny", "Report", source=inverted["report"])
+    graph.column("Edit", 380)
+    wanted = graph.add("CLIPTextEncode", "Prompt", clip=checkpoint["CLIP"], text=GIRL)
+    unwanted = graph.add("CLIPTextEncode", "Negative prompt", clip=checkpoint["CLIP"], text=UNWANTED)
+    graph.column("Down again")
+    models = {"model": checkpoint["MODEL"], "inversion": inverted["inversion"], "negative": unwanted["CONDITIONING"]}
+    same = graph.add("Img2ImgInversionSampler", "As it was", **models, positive=described, cfg=1.0)
+    edited = graph.add("Img2ImgInversionSampler", "Edited", **models, positive=wanted["CONDITIONING"], cfg=4.0)
+    for title, sampled in (("As it was", same), ("Edited", edited)):
+        graph.column(title, 380)
+        decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
+        graph.add("SaveImage", title, images=decoded["IMAGE"], filename_prefix="inversion")
+
+
 def progressive_refine(graph: Graph) -> None:
     """Several passes, each gentler than the one before, without leaving latent space."""
     checkpoint = _checkpoint(graph)
@@ -213,6 +239,7 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "03_with_controlnet": with_controlnet,
     "04_change_one_object": change_one_object,
     "05_all_in_one": all_in_one,
+    "10_invert_and_reconstruct": invert_and_reconstruct,
     "20_progressive_refine": progressive_refine,
     "30_variations": variations,
 }

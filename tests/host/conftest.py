@@ -14,6 +14,7 @@ sys.path.insert(0, str(comfyui.path))
 cli_args = importlib.import_module("comfy.cli_args")
 cli_args.args.cpu = True  # before model_management is imported: it picks the device then
 
+importlib.import_module("utils.extra_config")  # as main.py does: nodes.py puts comfy/utils.py in front of this package
 folder_paths = importlib.import_module("folder_paths")
 scratch = tempfile.TemporaryDirectory(prefix="img2img-host-tier-")
 for kind in ("input", "output", "temp", "user"):

@@ -1,0 +1,49 @@
+"""How long does the pack take to load when ComfyUI starts? At most 0.05 s.
+
+ComfyUI prints "Import times" to a tenth of a second; this times the same call, its own `load_custom_node`, in fresh
+processes in which everything that ComfyUI loads before its packs is loaded already.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+from dev import host
+from benchmarks import results
+
+LIMIT = 0.05  # seconds
+RUNS = 7
+
+ONE_START = """
+import asyncio, logging, sys, time
+logging.disable()
+from comfy.cli_args import args
+args.cpu = True
+import utils.extra_config, execution, server, nodes  # the order of ComfyUI's main.py
+asyncio.run(nodes.init_builtin_extra_nodes())
+began = time.perf_counter()
+assert asyncio.run(nodes.load_custom_node(sys.argv[1])), "the pack did not load"
+print(time.perf_counter() - began)
+"""
+
+
+def main() -> None:
+    """Time a few fresh starts and write the median into the table."""
+    comfyui = host.find()
+    seconds = [_one_start(comfyui) for _ in range(RUNS + 1)][1:]  # the first one writes the bytecode
+    median = statistics.median(seconds)
+    results.write("Loading the pack when ComfyUI starts", f"{median:.3f} s", f"at most {LIMIT} s", results.machine())
+    if median > LIMIT:
+        sys.exit(f"Loading the pack took {median:.3f} s, more than {LIMIT} s.")
+
+
+def _one_start(comfyui: host.Host) -> float:
+    command = [comfyui.python, "-c", ONE_START, str(host.ROOT)]
+    done = subprocess.run(command, cwd=comfyui.path, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    main()

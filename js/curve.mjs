@@ -19,7 +19,8 @@ const places = (value) => Number(value.toFixed(2));
 const percentAcross = (timestep) => places(100 * (1 - timestep / LAST_TIMESTEP));
 
 /**
- * The paths of a schedule (or of none, null) in a box of 100 × 100: across, the timestep falls from 999 to 0; up is the share of noise.
+ * The paths of a schedule (or of none, null) in a box of 100 × 100: across, the timestep falls from 999 to 0; up is the
+ * share of noise.
  *
  * start: where the schedule begins, in percent of the width; what lies before it is kept from the picture
  * line:  the noise that is left after each step
@@ -53,7 +54,8 @@ function entryText({ start_timestep, start_sigma, snr_db }) {
 
 /** What it costs: samplers like euler call the model once a step, and guidance (cfg above 1) doubles every call. */
 function costText({ sigmas, model_calls }) {
-  return `${counted(sigmas.length - 1, "step")} · ${counted(model_calls, "model call")} (${2 * model_calls} with cfg > 1)`;
+  const steps = counted(sigmas.length - 1, "step");
+  return `${steps} · ${counted(model_calls, "model call")} (${2 * model_calls} with cfg > 1)`;
 }
 
 /** Warnings, each a sentence; most schedules have none. */

@@ -6,13 +6,14 @@
  */
 
 const LAST_TIMESTEP = 999;
+const upTo = (count) => Array.from({ length: count }, (_, index) => index);
 const LOG_SIGMAS = logSigmas();
 
 /** log σ at t = 0…999: betas run from 0.00085 to 0.012 evenly in their square root, σ² = (1 − ᾱ) / ᾱ. */
 function logSigmas() {
   const [first, last] = [Math.sqrt(0.00085), Math.sqrt(0.012)];
   let signal = 1;
-  return Array.from({ length: LAST_TIMESTEP + 1 }, (_, timestep) => {
+  return upTo(LAST_TIMESTEP + 1).map((timestep) => {
     signal *= 1 - (first + ((last - first) * timestep) / LAST_TIMESTEP) ** 2;
     return 0.5 * Math.log((1 - signal) / signal);
   });
@@ -36,11 +37,20 @@ export function timestepOf(sigma) {
 const SIGMA_MIN = sigmaAt(0);
 const SIGMA_MAX = sigmaAt(LAST_TIMESTEP);
 
-/** Where t lies on a scheduler that spaces its steps by timestep: 1 at the start, falling with `index`. */
-const BY_TIMESTEP = {
-  simple: (index, steps) => 1 - Math.floor((index * (LAST_TIMESTEP + 1)) / steps) / LAST_TIMESTEP,
-  normal: (index, steps) => (steps > 1 ? 1 - index / (steps - 1) : 1),
-  beta: (index, steps) => betaQuantile(1 - index / steps),
+const evenRows = (steps) => upTo(steps).map((index) => LAST_TIMESTEP * (1 - index / steps));
+
+/** Schedulers that space their steps by timestep: the falling rows of the table, 0…999, that they take. */
+const ROWS = {
+  simple: (steps) => upTo(steps).map((index) => LAST_TIMESTEP - Math.floor((index * (LAST_TIMESTEP + 1)) / steps)),
+  normal: (steps) => upTo(steps).map((index) => LAST_TIMESTEP * (steps > 1 ? 1 - index / (steps - 1) : 1)),
+  beta: (steps) => {
+    const rows = upTo(steps).map((index) => Math.round(LAST_TIMESTEP * betaQuantile(1 - index / steps)));
+    return [...new Set(rows)];
+  },
+  ddim_uniform: (steps) => {
+    const stride = Math.max(1, Math.floor((LAST_TIMESTEP + 1) / steps));
+    return upTo(Math.ceil(LAST_TIMESTEP / stride)).map((index) => 1 + index * stride).reverse();
+  },
 };
 
 /** σ on a scheduler that spaces its steps by σ; `share` runs from 0 at the start to 1 at the last step. */
@@ -51,7 +61,7 @@ const BY_SIGMA = {
 };
 
 const BETA_BINS = 500;
-const BETA_DENSITIES = Array.from({ length: BETA_BINS }, (_, bin) => Math.sin((Math.PI * (bin + 0.5)) / BETA_BINS) ** 0.2);
+const BETA_DENSITIES = upTo(BETA_BINS).map((bin) => Math.sin((Math.PI * (bin + 0.5)) / BETA_BINS) ** 0.2);
 const BETA_TOTAL = BETA_DENSITIES.reduce((sum, density) => sum + density);
 
 /** Quantile of the Beta(0.6, 0.6) distribution: x = sin²θ, and 2θ in 0…π has the density sin(2θ)^0.2. */
@@ -74,20 +84,31 @@ function linearQuadratic(steps, high) {
   const slope = threshold / straight - (2 * excess) / bent ** 2;
   const spent = (index) =>
     index < straight ? (index * threshold) / straight : square * (index ** 2 + straight ** 2) + slope * index;
-  return Array.from({ length: steps }, (_, index) => high * (1 - spent(index)));
+  return upTo(steps).map((index) => high * (1 - spent(index)));
 }
 
-/** `steps` falling sigmas from `high` on, without the closing 0. Schedulers of other packs count as evenly spaced. */
+/** Falling sigmas from `high` on, without the closing 0. Schedulers of other packs count as evenly spaced. */
 function ladder(scheduler, steps, high) {
-  const indices = Array.from({ length: steps }, (_, index) => index);
-  if (high <= SIGMA_MIN) return indices.map((index) => high * (1 - index / steps));
+  if (high <= SIGMA_MIN) return upTo(steps).map((index) => high * (1 - index / steps));
   if (scheduler === "linear_quadratic") return linearQuadratic(steps, high);
   if (scheduler in BY_SIGMA) {
-    return indices.map((index) => BY_SIGMA[scheduler](steps > 1 ? index / (steps - 1) : 0, high, SIGMA_MIN));
+    return upTo(steps).map((index) => BY_SIGMA[scheduler](steps > 1 ? index / (steps - 1) : 0, high, SIGMA_MIN));
   }
   const start = timestepOf(high);
-  const place = BY_TIMESTEP[scheduler] ?? ((index) => 1 - index / steps);
-  return indices.map((index) => sigmaAt(start * place(index, steps)));
+  return (ROWS[scheduler] ?? evenRows)(steps).map((row) => sigmaAt((start * row) / LAST_TIMESTEP));
+}
+
+/** A ladder brought to exactly `steps` sigmas that begin at `start`, as the server does it: even steps in log σ. */
+function repaired(sigmas, steps, start) {
+  if (steps === 1) return [start];
+  const levels = sigmas.map(Math.log);
+  const [first, last] = [levels[0], levels.at(-1)];
+  return upTo(steps).map((index) => {
+    const place = (index * (levels.length - 1)) / (steps - 1);
+    const below = Math.min(Math.floor(place), levels.length - 2);
+    const level = levels[below] + (levels[below + 1] - levels[below]) * (place - below);
+    return Math.exp(last + ((level - last) * (Math.log(start) - last)) / (first - last));
+  });
 }
 
 /** The sigma at which a strength within 0…1 enters, in the measures `timestep` and `noise`. */
@@ -107,10 +128,13 @@ function estimatedSigmas(settings) {
   const { scheduler, steps, strength, measure, step_count } = settings;
   const count = executedSteps(settings);
   if (count === 0) return [];
-  if (measure !== "steps") return ladder(scheduler, count, startSigma(measure, strength));
+  if (measure !== "steps") {
+    const start = startSigma(measure, strength);
+    return repaired(ladder(scheduler, count, start), count, start);
+  }
   // What stock `denoise` does: only the end of a longer schedule is run.
   const whole = step_count === "exact" ? Math.floor(steps / strength) : steps;
-  return ladder(scheduler, whole, SIGMA_MAX).slice(whole - count);
+  return ladder(scheduler, whole, SIGMA_MAX).slice(-count);
 }
 
 /** The payload that the server would send after a run, as far as the widgets can tell. */

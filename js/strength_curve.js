@@ -87,11 +87,11 @@ function update({ node, panel, payload }) {
   else draw(panel, known ? estimate(settings) : null);
 }
 
-/** Keeps what the server sent after a run, as JSON text; the last one counts where a list was run item by item. */
+/** Keeps what the server sent after a run; the last one counts where a list was run item by item. */
 function receive(curve, output) {
-  const text = output?.[OUTPUT_KEY]?.at(-1);
-  if (!text) return;
-  curve.payload = JSON.parse(text);
+  const payload = output?.[OUTPUT_KEY]?.at(-1);
+  if (!payload) return;
+  curve.payload = payload;
   update(curve);
 }
 

@@ -1,0 +1,151 @@
+"""ComfyUI's real frontend in a real Chromium: what the browser tests and the pictures of the README look at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Response, sync_playwright
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.Validation.Workflows": True,
+    # The shipped workflows name checkpoints to download; this machine need not have them.
+    "Comfy.Workflow.ShowMissingModelsWarning": False,
+}
+
+READY = "() => window.app?.vueAppReady && window.app.graph && !document.querySelector('.p-progressspinner')"
+LOADED = "count => window.app.graph.nodes.length === count"
+LONGEST_START_MS = 120_000
+# The frontend asks for a help page in the user's language first, and is content not to find one.
+TRANSLATED_HELP = re.compile(r"/docs/\w+/[\w-]+\.md")
+
+
+@contextmanager
+def chromium(executable: str) -> Iterator[Browser]:
+    """A headless Chromium of the system, closed at the end."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Frontend:
+    """A tab with ComfyUI's frontend in it.
+
+    problems: what the browser console and the server had to say against files of this pack
+    """
+
+    def __init__(self, browser: Browser, url: str, width: int = 1500, height: int = 950) -> None:
+        self.url = url.rstrip("/")
+        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+        self.page.add_init_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
+        self.pack = self._pack()
+        self.problems: list[str] = []
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self._note(f"{error}\n{error.stack}"))
+        self.page.on("response", self._response)
+
+    def open(self, template: str = "", vue_nodes: bool = False, palette: str = "dark") -> None:
+        """Load the frontend, with a workflow of this pack's where one is named, and wait until it can be used.
+
+        vue_nodes: Nodes 2.0 instead of the classic canvas
+        palette:   a colour theme, dark or light
+        """
+        settings = SETTINGS | {"Comfy.VueNodes.Enabled": vue_nodes, "Comfy.ColorPalette": palette}
+        self.page.request.post(f"{self.url}/settings", data=settings)
+        self.page.goto(f"{self.url}/?template={template}&source={self.pack}" if template else self.url)
+        self.wait_until_ready()
+        if template:
+            nodes = self.workflow(template)["nodes"]
+            self.page.wait_for_function(LOADED, arg=len(nodes), timeout=LONGEST_START_MS)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the frontend has loaded its extensions and drawn its first graph."""
+        self.page.wait_for_function(READY, timeout=LONGEST_START_MS)
+
+    def templates(self) -> list[str]:
+        """The workflows that this pack offers in the template browser."""
+        return self.page.request.get(f"{self.url}/api/workflow_templates").json().get(self.pack, [])
+
+    def workflow(self, template: str) -> dict[str, Any]:
+        """A workflow file as the template browser delivers it."""
+        return self.page.request.get(f"{self.url}/api/workflow_templates/{self.pack}/{template}.json").json()
+
+    def browse_templates(self) -> None:
+        """Open the template browser at this pack's workflows."""
+        self.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+        self.page.get_by_role("dialog").get_by_text(self.pack, exact=True).click()
+
+    def choose_template(self, template: str) -> None:
+        """Click a workflow in the open template browser, and wait until it is on the canvas."""
+        nodes = self.workflow(template)["nodes"]
+        self.page.get_by_test_id(f"template-workflow-{template}").click()
+        self.page.get_by_role("dialog").wait_for(state="hidden")
+        self.page.wait_for_function(LOADED, arg=len(nodes))
+
+    def help_on(self, node_id: str) -> Locator:
+        """Put a node on an empty canvas and press its info button; returns the help page."""
+        self.page.evaluate(
+            """node_id => {
+                window.app.graph.clear();
+                const node = LiteGraph.createNode(node_id);
+                window.app.graph.add(node);
+                window.app.canvas.centerOnNode(node);
+                window.app.canvas.selectNode(node);
+            }""",
+            node_id,
+        )
+        self.page.get_by_test_id("info-button").click()
+        return self.page.locator(".node-help-content")
+
+    def messages(self) -> list[str]:
+        """The dialogs and toasts on the screen."""
+        return self.page.locator(".p-dialog, .p-toast-message").all_inner_texts()
+
+    def run(self) -> None:
+        """Press the button that queues the workflow."""
+        self.page.get_by_test_id("queue-button").get_by_role("button").first.click()
+
+    def fit_view(self) -> None:
+        """Show the whole graph."""
+        self.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.wait_for_timeout(800)
+
+    def picture(self, file: Path) -> None:
+        """Save what is on the screen."""
+        self.page.screenshot(path=file)
+
+    def _pack(self) -> str:
+        """The folder name under which ComfyUI has installed this pack."""
+        nodes = self.page.request.get(f"{self.url}/api/object_info/StrengthScheduler").json()
+        return nodes["StrengthScheduler"]["python_module"].split(".")[1]
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._note(f"{message.text} ({message.location['url']})")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400:
+            self._note(f"{response.status} {response.url}")
+
+    def _note(self, problem: str) -> None:
+        if f"/extensions/{self.pack}/" in problem and not TRANSLATED_HELP.search(problem):
+            self.problems.append(problem)

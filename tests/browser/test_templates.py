@@ -1,0 +1,43 @@
+"""Every shipped workflow opens from ComfyUI's template browser, complete and tidy."""
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+# Left, top, right, bottom of each node on the canvas, with its title.
+BOXES = """() => app.graph.nodes.map(({ title, boundingRect: [x, y, width, height] }) =>
+    ({ title, box: [x, y, x + width, y + height] }))"""
+
+
+def test_the_browser_offers_all_of_them_with_a_picture(frontend):
+    frontend.open()
+    frontend.browse_templates()
+    for name in NAMES:
+        picture = frontend.page.get_by_test_id(f"template-workflow-{name}").locator("img").first
+        picture.wait_for()
+        frontend.page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_opens_without_a_complaint(name, frontend, vue_nodes):
+    frontend.open(vue_nodes=vue_nodes)
+    frontend.browse_templates()
+    frontend.choose_template(name)
+    links = frontend.page.evaluate("() => [...app.graph.links.values()].length")
+    assert links == len(frontend.workflow(name)["links"])
+    frontend.page.wait_for_timeout(500)  # a complaint would have shown by now
+    assert frontend.messages() == []
+    assert frontend.problems == []
+    assert overlapping(frontend.page.evaluate(BOXES)) == []
+
+
+def overlapping(nodes):
+    """Titles of nodes that lie on each other."""
+
+    def apart(one, other):
+        return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+    return [(a["title"], b["title"]) for a, b in combinations(nodes, 2) if not apart(a["box"], b["box"])]

@@ -73,7 +73,7 @@ class Graph:
         unknown = values.keys() - inputs.keys()
         if unknown:
             raise KeyError(f"{kind} has no input {sorted(unknown)}, only {list(inputs)}")
-        properties = {"Node name for S&R": kind} | (PACK if "img2img" in schema["python_module"] else COMFYUI)
+        properties = {"Node name for S&R": kind} | (PACK if schema["python_module"].startswith("custom_nodes.") else COMFYUI)
         data = self._place(kind, title, _height(kind, inputs, len(schema["output"])))
         data["properties"] = properties | ({"models": [models]} if models else {})
         data["inputs"] = [

@@ -1,0 +1,99 @@
+"""The shipped workflows: what the builder makes of the schemas, valid, tidy, and running on the real server."""
+
+import json
+import subprocess
+import sys
+from copy import deepcopy
+from itertools import combinations
+
+import pytest
+from img2img_studio.dev import workflows
+from img2img_studio.dev.host import ROOT
+from img2img_studio.dev.prompts import on_demo_checkpoint
+from PIL import Image
+
+NAMES = sorted(workflows.WORKFLOWS)
+
+
+def test_the_folder_holds_the_workflows_and_their_thumbnails():
+    expected = {f"{name}.{kind}" for name in NAMES for kind in ("json", "jpg")}
+    assert {path.name for path in (ROOT / "workflows").iterdir()} == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_what_the_builder_makes(server, name):
+    shipped = (ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")
+    assert shipped == workflows.build(name, server.object_info), "run `python -m nox -s workflows`"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_valid(server, name, tmp_path):
+    """By comfy-cli against the server's schemas, on a machine that has the files it names."""
+    info = deepcopy(server.object_info)
+    for kind, label, name_of_file in (
+        ("CheckpointLoaderSimple", "ckpt_name", workflows.CHECKPOINT["name"]),
+        ("ControlNetLoader", "control_net_name", workflows.CONTROL_NET["name"]),
+    ):
+        info[kind]["input"]["required"][label][0] = [name_of_file]
+    schemas = tmp_path / "object_info.json"
+    schemas.write_text(json.dumps(info))
+    command = ["workflow", "validate", "--workflow", str(ROOT / "workflows" / f"{name}.json"), "--input", str(schemas)]
+    done = subprocess.run(
+        [sys.executable, "-m", "comfy_cli", "--skip-prompt", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_names_where_its_files_come_from(load_workflow, name):
+    for node in load_workflow(name)["nodes"]:
+        if node["type"] in ("CheckpointLoaderSimple", "ControlNetLoader"):
+            (model,) = node["properties"]["models"]
+            assert model["name"] == node["widgets_values"][0]
+            assert model["url"].startswith("https://")
+            assert model["directory"] in ("checkpoints", "controlnet")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_overlaps(load_workflow, name):
+    workflow = load_workflow(name)
+    title = 30  # drawn above a node's position
+    boxes = [(*node["pos"], *node["size"], node["type"]) for node in workflow["nodes"]]
+    for (ax, ay, aw, ah, a), (bx, by, bw, bh, b) in combinations(boxes, 2):
+        apart = ax + aw <= bx or bx + bw <= ax or ay + ah <= by - title or by + bh <= ay - title
+        assert apart, f"{a} and {b}"
+    for x, y, width, height, kind in boxes:
+        inside = [
+            group["title"]
+            for group in workflow["groups"]
+            for gx, gy, gw, gh in [group["bounding"]]
+            if gx <= x and gy <= y - title and x + width <= gx + gw and y + height <= gy + gh
+        ]
+        assert len(inside) == 1, f"{kind} stands in {inside}"
+
+
+def test_every_node_of_the_pack_stands_in_a_workflow(load_workflow, pack_ids):
+    used = {node["type"] for name in NAMES for node in load_workflow(name)["nodes"]}
+    assert set(pack_ids) - used == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs(server, load_workflow, name):
+    """On the toy checkpoint in place of the stock loader."""
+    prompt = on_demo_checkpoint(server.to_prompt(load_workflow(name)))
+    run = server.run(prompt)
+    for node in prompt:
+        if prompt[node]["class_type"] == "SaveImage":
+            images = server.images(run, node)
+            assert images
+            assert all(low < high for image in images for low, high in image.getextrema()), "a picture of one colour"
+    reports = [text for text in run.texts if text.startswith("{")]
+    assert all(json.loads(report, parse_constant=pytest.fail) for report in reports)
+    assert reports or name == "02_strength_sweep"
+
+
+def test_its_thumbnails_are_small_pictures():
+    for path in (ROOT / "workflows").glob("*.jpg"):
+        with Image.open(path) as picture:
+            assert picture.format == "JPEG"
+        assert path.stat().st_size < 100_000

@@ -16,3 +16,26 @@ def psnr(a: Tensor, b: Tensor, peak: float = 1.0) -> float:
     """Peak signal-to-noise ratio in decibel, inf where they are equal; ``peak`` is the largest possible value."""
     error = mse(a, b)
     return 10.0 * math.log10(peak**2 / error) if error > 0.0 else math.inf
+
+
+def ssim(a: Tensor, b: Tensor, window: int = 11) -> float:
+    """Structural similarity (Wang et al. 2004) of two batches of pictures [B, H, W, C] in 0..1; 1 where equal."""
+    try:
+        from kornia.metrics import ssim as similarity
+    except ImportError as error:
+        raise ImportError("SSIM needs the package kornia, which ComfyUI lists in its requirements.txt") from error
+    smaller = min(window, *a.shape[1:3])
+    odd = smaller - 1 + smaller % 2
+    return float(similarity(a.movedim(-1, 1).double(), b.movedim(-1, 1).double(), odd).mean())
+
+
+def changed_pixels(a: Tensor, b: Tensor, where: Tensor | None = None) -> int:
+    """How many pixels of pictures [B, H, W, C] differ in any channel; ``where`` [B, H, W] picks the ones that count."""
+    changed = (a != b).any(-1)
+    return int((changed if where is None else changed & where).sum())
+
+
+def masked_pair(a: Tensor, b: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The pixels of both pictures under a mask [1 or B, H, W] (0.5 and above), as [pixels, C]."""
+    chosen = mask.expand(len(a), -1, -1) >= 0.5
+    return a[chosen], b[chosen]

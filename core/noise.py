@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+SEED_LIMIT = 2**64
+"""Seeds are 0 .. 2^64 - 1, as in ComfyUI."""
+
 ItemKey = tuple[int, int]
 """(seed, item): what the noise of one picture of a batch is drawn from."""
 
@@ -41,7 +44,7 @@ def digest(tensor: Tensor) -> str:
 
 def stream_seed(seed: int, item: int, stream: str, *sigmas: float) -> int:
     """A generator seed of its own for every (seed, item, stream, sigmas), 0..2^63 - 1."""
-    packed = struct.pack(f"<QQ{len(sigmas)}d", seed & (2**64 - 1), item, *sigmas)
+    packed = struct.pack(f"<QQ{len(sigmas)}d", seed % SEED_LIMIT, item, *sigmas)
     return int.from_bytes(hashlib.blake2b(stream.encode() + packed, digest_size=8).digest(), "little") >> 1
 
 
@@ -66,6 +69,7 @@ class StepNoise:
         self.stream = stream
 
     def __call__(self, sigma: Tensor | float, sigma_next: Tensor | float) -> Tensor:
+        """Unit noise for the step between two sigmas."""
         interval = (float(sigma), float(sigma_next))
         return torch.stack([self._draw(key, interval) for key in self.keys]).to(self.device)
 

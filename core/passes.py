@@ -4,38 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from .noise import SEED_LIMIT
 from .schedule import StrengthPlan
 
 SEED_MODES = ("increment", "same")
-SEED_COUNT = 2**64
 
 
 @dataclass(frozen=True)
-class RefinePass:
-    """One pass of a refinement: its sigmas and the seed of its noise."""
+class PassSettings:
+    """What one pass of a refinement asks for; None takes what all passes share."""
+
+    strength: float
+    steps: int | None = None
+    cfg: float | None = None
+    seed: int | None = None
+    positive: Any = None
+    negative: Any = None
+
+
+@dataclass(frozen=True)
+class SettledPass:
+    """One pass of a refinement, settled.
+
+    prompt: place of the settings whose prompts it uses, for those that have prompts of their own
+    """
 
     plan: StrengthPlan
     seed: int
+    cfg: float
+    prompt: int
 
 
 def plan_passes(
-    strengths: Sequence[float], seed: int, seed_mode: str, plan_strength: Callable[[float], StrengthPlan]
-) -> list[RefinePass]:
+    settings: Sequence[PassSettings],
+    steps: int,
+    cfg: float,
+    seed: int,
+    seed_mode: str,
+    plan_strength: Callable[[float, int], StrengthPlan],
+) -> list[SettledPass]:
     """The passes of a refinement, in order.
 
-    strengths:     one for each pass, 0..1
+    steps, cfg:    for passes without their own
     seed_mode:     ``increment`` gives each pass the next seed, ``same`` repeats the first one
-    plan_strength: strength -> sigmas
+    plan_strength: (strength, steps) -> sigmas
 
     Source: SDEdit repeated at falling strengths; loopback in web UIs counts its seeds the same way.
     """
     if seed_mode not in SEED_MODES:
         raise ValueError(f"seed_mode must be one of {', '.join(SEED_MODES)}, got {seed_mode!r}")
-    if not strengths:
+    if not settings:
         raise ValueError("strengths is empty; write one strength for each pass, like 0.6, 0.4, 0.2")
     step = 1 if seed_mode == "increment" else 0
-    return [RefinePass(plan_strength(strength), (seed + step * i) % SEED_COUNT) for i, strength in enumerate(strengths)]
+    return [
+        SettledPass(
+            plan_strength(one.strength, steps if one.steps is None else one.steps),
+            (seed + step * place) % SEED_LIMIT if one.seed is None else one.seed,
+            cfg if one.cfg is None else one.cfg,
+            place,
+        )
+        for place, one in enumerate(settings)
+    ]
 
 
 @dataclass(frozen=True)

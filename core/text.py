@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+from .noise import SEED_LIMIT
+
 MOST_SEEDS = 4096
-LARGEST_SEED = 2**64 - 1
+MOST_STRENGTHS = 1000
+STRENGTH_RANGE = r"([\d.]+?)\s*\.\.\s*([\d.]+)\s*x\s*(\d+)(?:\s+(linear|ease))?"
 
 
 def parse_strengths(text: str, name: str = "strengths") -> list[float]:
-    """Strengths separated by commas or new lines, each 0..1.
+    """Strengths separated by commas or new lines, each 0..1; "0.7..0.3 x5" is five from 0.7 to 0.3, evenly spaced.
+
+    After a range stands how it runs: ``linear`` (as if nothing stood there) or ``ease``, slow at both ends.
 
     raises: ValueError naming the input, the word and its position
     """
-    strengths = []
+    strengths: list[float] = []
     for word, place in _words(text):
         try:
-            strength = float(word)
+            part = _strength_range(word) if "x" in word else [float(word)]
         except ValueError:
-            raise _fault(
-                name, word, place, "write numbers from 0 to 1 separated by commas, like 0.6, 0.4, 0.2"
-            ) from None
-        if not 0.0 <= strength <= 1.0:
+            way_out = "write numbers from 0 to 1 separated by commas, like 0.6, 0.4, 0.2, or a range like 0.7..0.3 x5"
+            raise _fault(name, word, place, way_out) from None
+        if not all(0.0 <= strength <= 1.0 for strength in part):
             raise _fault(name, word, place, "a strength lies between 0 and 1")
-        strengths.append(strength)
+        strengths.extend(part)
+        if len(strengths) > MOST_STRENGTHS:
+            raise _fault(name, word, place, f"at most {MOST_STRENGTHS} strengths fit in one list")
     return strengths
+
+
+def _strength_range(word: str) -> list[float]:
+    """The strengths of "first..last xCOUNT [curve]"."""
+    match = re.fullmatch(STRENGTH_RANGE, word)
+    if match is None:
+        raise ValueError(word)
+    first, last, count = float(match[1]), float(match[2]), min(int(match[3]), MOST_STRENGTHS + 1)
+    shares = [place / max(1, count - 1) for place in range(count)]
+    if match[4] == "ease":
+        shares = [(1 - math.cos(math.pi * share)) / 2 for share in shares]
+    return [first + (last - first) * share for share in shares]
 
 
 def parse_seeds(text: str, name: str = "seeds") -> list[int]:
@@ -38,8 +57,8 @@ def parse_seeds(text: str, name: str = "seeds") -> list[int]:
         if match is None:
             raise _fault(name, word, place, "write whole numbers and ranges, like 1, 5, 9..12")
         first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last > LARGEST_SEED:
-            raise _fault(name, word, place, f"a range counts upwards, and a seed is at most {LARGEST_SEED}")
+        if last < first or last >= SEED_LIMIT:
+            raise _fault(name, word, place, f"a range counts upwards, and a seed is at most {SEED_LIMIT - 1}")
         if len(seeds) + last - first >= MOST_SEEDS:
             raise _fault(name, word, place, f"at most {MOST_SEEDS} seeds fit in one list")
         seeds.extend(range(first, last + 1))

@@ -1,12 +1,13 @@
 """The pack's nodes by id; ids and input names never change once released."""
 
-from .compare import StrengthPlot
+from .compare import CompareImages, StrengthPlot
 from .demo import DemoCheckpoint
-from .image import FitImage, UnfitImage
+from .image import FitImage, MatchColors, UnfitImage
 from .inversion import DDIMInvert, InversionSampler
 from .noise import SDEditNoise
 from .preset import StrengthPreset
-from .refine import ProgressiveRefine
+from .prompts import PromptSchedule
+from .refine import ProgressiveRefine, RefinePass
 from .sampling import AllInOne, GuidedSampler
 from .schedule import StrengthScheduler
 from .variation import VariationBatch
@@ -19,9 +20,13 @@ NODE_CLASS_MAPPINGS = {
     "VariationBatch": VariationBatch,
     "Img2ImgAllInOne": AllInOne,
     "Img2ImgDemoCheckpoint": DemoCheckpoint,
+    "Img2ImgCompareImages": CompareImages,
     "Img2ImgFitImage": FitImage,
     "Img2ImgGuidedSampler": GuidedSampler,
     "Img2ImgInversionSampler": InversionSampler,
+    "Img2ImgMatchColors": MatchColors,
+    "Img2ImgPromptSchedule": PromptSchedule,
+    "Img2ImgRefinePass": RefinePass,
     "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgStrengthPreset": StrengthPreset,
     "Img2ImgUnfitImage": UnfitImage,
@@ -35,9 +40,13 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "VariationBatch": "Variation Batch",
     "Img2ImgAllInOne": "Image to Image (All in One)",
     "Img2ImgDemoCheckpoint": "Demo Checkpoint (a toy)",
+    "Img2ImgCompareImages": "Compare Images",
     "Img2ImgFitImage": "Fit Image",
     "Img2ImgGuidedSampler": "Guided Sampler",
     "Img2ImgInversionSampler": "Inversion Sampler",
+    "Img2ImgMatchColors": "Match Colors",
+    "Img2ImgPromptSchedule": "Prompt Schedule",
+    "Img2ImgRefinePass": "Refine Pass",
     "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgStrengthPreset": "Strength Preset",
     "Img2ImgUnfitImage": "Unfit Image",

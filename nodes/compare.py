@@ -1,4 +1,4 @@
-"""StrengthPlot: what strength means on a model, as a picture."""
+"""StrengthPlot and CompareImages: seeing and measuring what happened."""
 
 from typing import Any
 
@@ -6,12 +6,15 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
+from ..core.metrics import changed_pixels, masked_pair, mse, psnr, ssim
 from ..core.plot import draw_strengths, strength_figures
+from ..core.report import report
 from ..core.schedule import STEP_COUNTS
 from ..core.text import parse_strengths
 from . import host, inputs
 
 MOST_STRENGTHS = 101
+EQUAL_DECIBELS = 200.0  # the PSNR of equal pictures is infinite, which neither JSON nor a FLOAT widget can say
 
 
 class StrengthPlot(io.ComfyNode):
@@ -67,3 +70,56 @@ class StrengthPlot(io.ComfyNode):
         )
         plot = draw_strengths(figures, f"{steps} steps, scheduler {scheduler}, measure {measure}, {step_count}")
         return io.NodeOutput(torch.from_numpy(np.asarray(plot, dtype=np.float32) / 255)[None])
+
+
+class CompareImages(io.ComfyNode):
+    """How far two pictures are apart, in numbers."""
+
+    SEARCH_ALIASES = ["mse", "psnr", "ssim", "difference", "quality", "metrics", "compare"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgCompareImages",
+            display_name="Compare Images",
+            category="img2img/compare",
+            description="Measures how far two pictures of one size are apart: mean squared error, PSNR in decibel and "
+            "structural similarity.",
+            inputs=[
+                io.Image.Input("image_a", tooltip="One picture or batch."),
+                io.Image.Input(
+                    "image_b", tooltip="The other one, of the same size; a single picture is compared to all."
+                ),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Count only pixels under the white part. SSIM always sees the whole."
+                ),
+            ],
+            outputs=[
+                io.Float.Output(display_name="mse", tooltip="Mean squared error on 0..1; 0 where equal."),
+                io.Float.Output(display_name="psnr", tooltip="Decibel; 30 is good, 40 hard to see, 200 means equal."),
+                io.Float.Output(display_name="ssim", tooltip="Structural similarity; 1 where equal."),
+                inputs.report(),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image_a: torch.Tensor, image_b: torch.Tensor, mask: torch.Tensor | None = None) -> io.NodeOutput:
+        first, second = _same_shape(image_a, image_b)
+        counted = (first, second) if mask is None else masked_pair(first, second, host.mask_for(mask, first))
+        if counted[0].numel() == 0:
+            raise ValueError("mask: nothing is left under it; paint it white where the pictures should be compared")
+        error, decibels, similarity = mse(*counted), min(psnr(*counted), EQUAL_DECIBELS), ssim(first, second)
+        facts = {"changed_pixels": changed_pixels(first, second), "pixels": first[..., 0].numel()}
+        text = report(mse=error, psnr=decibels, ssim=similarity, identical=facts["changed_pixels"] == 0, **facts)
+        return io.NodeOutput(error, decibels, similarity, text)
+
+
+def _same_shape(image_a: torch.Tensor, image_b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two batches of one shape; a single picture is repeated, and transparency is left out."""
+    first, second = image_a[..., :3], image_b[..., :3]
+    if first.shape[1:] != second.shape[1:] or (len(first) != len(second) and 1 not in (len(first), len(second))):
+        raise ValueError(
+            f"image_b: its shape {list(image_b.shape)} does not go with image_a's {list(image_a.shape)}; bring both to "
+            f"one size, with as many pictures or a single one"
+        )
+    return torch.broadcast_tensors(first, second)

@@ -33,10 +33,12 @@ from torch import Tensor
 
 from ..core.mask import keep_outside, mask_kind, soft_mask_at
 from ..core.noise import ItemKey, NoisedRecord, StepNoise, digest, stream_seed
+from ..core.prompts import resolve_prompts
 from ..core.report import VERSION
 from ..core.schedule import CutSampling, NoiseSchedule, Spacing
 
 RECORD_KEY = "img2img_record"
+FINGERPRINT_WEIGHTS, FINGERPRINT_VALUES = 32, 16
 
 
 # Names and schedules
@@ -103,6 +105,38 @@ def resolve_sampler(sampler_name: str, sampler: Any = None) -> Any:
     if sampler_name not in sampler_names():
         raise ValueError(f"sampler_name: {sampler_name!r} is unknown here; choose one of {', '.join(sampler_names())}")
     return comfy.samplers.sampler_object(sampler_name)
+
+
+def model_fingerprint(model: Any) -> str:
+    """A short fingerprint of a MODEL: its class, a few values of its weights, and the patches on it.
+
+    Weights that the host has patched in place are read from its backup, so that loading changes nothing.
+    """
+    state = dict(model.model.diffusion_model.named_parameters())
+    names = sorted(state)
+    picked = names[:: max(1, len(names) // FINGERPRINT_WEIGHTS)]
+    parts = [type(model.model).__name__, type(model.get_model_object("model_sampling")).__mro__[1].__name__]
+    for name in picked:
+        kept = model.backup.get(f"diffusion_model.{name}")
+        weight = state[name] if kept is None else kept.weight
+        parts.append(f"{name}{digest(weight.detach().flatten()[:FINGERPRINT_VALUES].float())}")
+    parts += [f"{key}{[(patch[0], patch[2]) for patch in patches]}" for key, patches in sorted(model.patches.items())]
+    return digest(torch.tensor(list("|".join(parts).encode()), dtype=torch.uint8))
+
+
+def conditioning_digest(conditioning: Any) -> str:
+    """A short fingerprint of a CONDITIONING: its embeddings and plain options."""
+    parts = []
+    for embedding, options in conditioning:
+        parts.append("" if embedding is None else digest(embedding))
+        for name, value in sorted(options.items()):
+            parts.append(f"{name}={digest(value) if isinstance(value, Tensor) else _plain_option(value)}")
+    return digest(torch.tensor(list("|".join(parts).encode()), dtype=torch.uint8))
+
+
+def _plain_option(value: Any) -> str:
+    """An option as text that is the same in every session; of objects, only their kind."""
+    return repr(value) if isinstance(value, (str, int, float, bool, tuple)) or value is None else type(value).__name__
 
 
 # Latents
@@ -339,6 +373,14 @@ def run_mask(mask: Tensor | None, shape: torch.Size) -> RunMask:
     return RunMask(kind, resized)
 
 
+def mask_for(mask: Tensor, image: Tensor) -> Tensor:
+    """A MASK resized to the size of pictures [B, H, W, C], as the host does it: [1 or B, H, W]."""
+    plane = mask.reshape(-1, 1, *mask.shape[-2:]).float()
+    if plane.shape[-2:] != image.shape[1:3]:
+        plane = torch.nn.functional.interpolate(plane, size=tuple(image.shape[1:3]), mode="bilinear")
+    return plane[:, 0]
+
+
 def with_soft_mask(model: Any, sigmas: Tensor) -> Any:
     """A clone of the model under which a soft mask frees each pixel at its own time (differential diffusion)."""
     if "denoise_mask_function" in model.model_options:
@@ -407,6 +449,13 @@ class CountingGuider(comfy.samplers.CFGGuider):
         comfy.model_management.throw_exception_if_processing_interrupted()
         self.calls += 1
         return super().predict_noise(*args, **kwargs)
+
+
+def guider_for_run(model: Any, positive: Any, negative: Any, cfg: float, sigmas: Tensor) -> CountingGuider:
+    """A guider whose scheduled prompts act by shares of this run."""
+    percent_to_sigma = model.get_model_object("model_sampling").percent_to_sigma
+    positive = resolve_prompts(positive, sigmas, percent_to_sigma)
+    return CountingGuider(model, positive, resolve_prompts(negative, sigmas, percent_to_sigma), cfg)
 
 
 @dataclass(frozen=True)
@@ -495,7 +544,7 @@ def sample(
     began = time.perf_counter()
     if mask.kind == "soft":
         model = with_soft_mask(model, sigmas)
-    guider = CountingGuider(model, positive, negative, cfg)
+    guider = guider_for_run(model, positive, negative, cfg, sigmas)
     sampler = with_item_noise(model, sampler, start.clean.shape, keys, float(sigmas[0]))
     ends_noisy = float(sigmas[-1]) > 0.0
     carried: list[Tensor] = []
@@ -638,7 +687,7 @@ def solve(
     double: bool = False,
 ) -> tuple[Any, int]:
     """Run a function of core on a guided model; returns its result and how often it asked the model."""
-    guider = CountingGuider(model, positive, negative, cfg)
+    guider = guider_for_run(model, positive, negative, cfg, sigmas)
     solver = SolverSampler(function, double)
     with isolated_rng(0):
         guider.sample(torch.zeros_like(clean), clean, solver, sigmas.clone(), disable_pbar=True, seed=0)

@@ -1,8 +1,9 @@
-"""FitImage and UnfitImage: to a size the model likes and back."""
+"""FitImage, UnfitImage and MatchColors: a picture's size and colours."""
 
 import torch
 from comfy_api.latest import io
 
+from ..core.color import METHODS, match_colors
 from ..core.fit import FILLS, FITS, SHAPES, Fit, apply_fit, plan_fit, undo_fit
 
 FitInfo = io.Custom("IMG2IMG_FIT")
@@ -97,3 +98,55 @@ class UnfitImage(io.ComfyNode):
     @classmethod
     def execute(cls, image: torch.Tensor, fit_info: Fit, original: torch.Tensor | None = None) -> io.NodeOutput:
         return io.NodeOutput(undo_fit(image, fit_info, original))
+
+
+class MatchColors(io.ComfyNode):
+    """Give a picture the colours of another one."""
+
+    SEARCH_ALIASES = ["color match", "color transfer", "colour correction", "match histogram", "fix colors"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgMatchColors",
+            display_name="Match Colors",
+            category="img2img/image",
+            description="Gives a picture the colours of a reference, for instance those it had before it "
+            "was repainted.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture whose colours change."),
+                io.Image.Input("reference", tooltip="The picture whose colours it gets."),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    tooltip="lab_mean_std: overall tone and contrast, gentle. histogram: each channel's distribution, "
+                    "strong. monge_kantorovich: tone, contrast and how the colours go together.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="0 leaves the colours as they are, 1 matches.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Only colours under the white part count and change. In a reference of the same size, too, "
+                    "only that part counts.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="image")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        reference: torch.Tensor,
+        method: str,
+        strength: float,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        return io.NodeOutput(match_colors(image, reference, method, strength, mask))

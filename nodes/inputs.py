@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..core.noise import SEED_LIMIT
 from ..core.schedule import MEASURES, STEP_COUNTS
 from . import host
-
-LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
 
 
 def model() -> io.Model.Input:
@@ -91,7 +90,7 @@ def scheduler() -> io.Combo.Input:
 
 def seed(tooltip: str = "The seed of the noise. The same seed gives the same picture.") -> io.Int.Input:
     """The seed of the noise."""
-    return io.Int.Input("seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=True, tooltip=tooltip)
+    return io.Int.Input("seed", default=0, min=0, max=SEED_LIMIT - 1, control_after_generate=True, tooltip=tooltip)
 
 
 def sampler() -> io.Sampler.Input:

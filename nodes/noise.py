@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..core.mask import MASKED_CONTENTS, masked_content
-from ..core.noise import NoisedRecord, digest
+from ..core.noise import SEED_LIMIT, NoisedRecord, digest
 from . import host, inputs
 
 CONTENT_STREAM = 1
@@ -87,6 +87,6 @@ def _with_content(model: Any, opened: host.OpenLatent, content: str, seed: int) 
     if mask.kind == "none":
         return opened.samples
     inside = torch.ones(()) if mask.latent is None else mask.latent
-    noise = host.draw_noise(opened.samples, (seed + CONTENT_STREAM) % (inputs.LARGEST_SEED + 1), opened.items)
+    noise = host.draw_noise(opened.samples, (seed + CONTENT_STREAM) % SEED_LIMIT, opened.items)
     neutral = torch.zeros_like(opened.samples)
     return masked_content(opened.samples, inside, content, *(host.from_model_space(model, x) for x in (noise, neutral)))

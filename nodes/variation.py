@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..core.noise import ItemKey, turn
-from ..core.passes import SEED_COUNT, Variation, batches, plan_variations
+from ..core.noise import SEED_LIMIT, ItemKey, turn
+from ..core.passes import Variation, batches, plan_variations
 from ..core.report import report
 from ..core.text import parse_seeds, parse_strengths
 from . import host, inputs
@@ -62,7 +62,7 @@ class VariationBatch(io.ComfyNode):
                     "strengths",
                     default="",
                     optional=True,
-                    tooltip="A strength for each variation, like 0.3, 0.5, 0.7, then from the start. Empty: one for all.",
+                    tooltip="A strength for each variation, like 0.3, 0.5, 0.7, and round again. Empty: one for all.",
                 ),
                 io.Int.Input(
                     "first_item",
@@ -118,7 +118,7 @@ class VariationBatch(io.ComfyNode):
     ) -> io.NodeOutput:
         began = time.perf_counter()
         opened = host.open_clean_latent(model, latent, mask)
-        listed = parse_seeds(seeds) or [(seed + i) % SEED_COUNT for i in range(first_item + count)]
+        listed = parse_seeds(seeds) or [(seed + i) % SEED_LIMIT for i in range(first_item + count)]
         levels = parse_strengths(strengths) or [strength]
         items = plan_variations(len(opened.samples), listed, levels, first_item, len(listed))
         plans = {s: plan_strength(model, scheduler, steps, s, measure, step_count) for s in set(levels)}

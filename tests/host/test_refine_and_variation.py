@@ -45,7 +45,7 @@ def refine(nodes):
     def run(model, latent, strengths, sampler="euler", seed_mode="increment", mask=None):
         return (
             nodes["ProgressiveRefine"]
-            .execute(model, POSITIVE, NEGATIVE, latent, strengths, 3, CFG, sampler, "normal", 11, seed_mode, mask)
+            .execute(model, POSITIVE, NEGATIVE, latent, strengths, 3, CFG, sampler, "normal", 11, seed_mode, mask=mask)
             .args
         )
 

@@ -275,7 +275,18 @@ def test_nothing_outside_is_touched(models, nodes, chain, node):
         chain(model, latent, "dpmpp_2m_sde", mask=mask)
     elif node == "ProgressiveRefine":
         nodes[node].execute(
-            model, POSITIVE, NEGATIVE, latent, "0.6, 0.3", 3, CFG, "euler_ancestral", "normal", SEED, "increment", mask
+            model,
+            POSITIVE,
+            NEGATIVE,
+            latent,
+            "0.6, 0.3",
+            3,
+            CFG,
+            "euler_ancestral",
+            "normal",
+            SEED,
+            "increment",
+            mask=mask,
         )
     else:
         nodes[node].execute(model, POSITIVE, NEGATIVE, latent, 3, 0.5, 3, CFG, "ddim", "normal", SEED, 0.5, mask=mask)

@@ -6,10 +6,20 @@ from img2img_studio.core.text import parse_seeds, parse_strengths
 
 @pytest.mark.parametrize(
     ("text", "strengths"),
-    [("0.6, 0.4, 0.2", [0.6, 0.4, 0.2]), ("1\n0;.5", [1.0, 0.0, 0.5]), ("", []), (" , ,", []), ("5e-1", [0.5])],
+    [
+        ("0.6, 0.4, 0.2", [0.6, 0.4, 0.2]),
+        ("1\n0;.5", [1.0, 0.0, 0.5]),
+        ("", []),
+        (" , ,", []),
+        ("5e-1", [0.5]),
+        ("0.7..0.3 x5", [0.7, 0.6, 0.5, 0.4, 0.3]),
+        ("0.2 .. 0.2 x1, 1", [0.2, 1.0]),
+        ("0..1 x3 ease", [0.0, 0.5, 1.0]),
+        ("1..0 x4 linear", [1.0, 2 / 3, 1 / 3, 0.0]),
+    ],
 )
 def test_strengths(text, strengths):
-    assert parse_strengths(text) == strengths
+    assert parse_strengths(text) == pytest.approx(strengths)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +31,15 @@ def test_seeds(text, seeds):
 
 @pytest.mark.parametrize(
     ("text", "word", "place"),
-    [("0.6, o.4", "o.4", 6), ("1.2", "1.2", 1), ("0.5, nan", "nan", 6), ("0.5,-0.1", "-0.1", 5)],
+    [
+        ("0.6, o.4", "o.4", 6),
+        ("1.2", "1.2", 1),
+        ("0.5, nan", "nan", 6),
+        ("0.5,-0.1", "-0.1", 5),
+        ("0.5, 0.9..0.1", "0.9..0.1", 6),
+        ("1..2 x3", "1..2 x3", 1),
+        ("1..0 x2000", "1..0 x2000", 1),
+    ],
 )
 def test_a_wrong_strength_is_named_with_its_place(text, word, place):
     with pytest.raises(ValueError, match=f"strengths: '{word}' at character {place} "):

@@ -1,0 +1,173 @@
+"""Colour: how far two pictures' colours are apart, and bringing one to the other's.
+
+Pictures are [B, H, W, 3] in 0..1, sRGB. CIE Lab comes from kornia, which ComfyUI brings along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+METHODS = ("lab_mean_std", "histogram", "monge_kantorovich")
+
+
+def to_lab(image: Tensor) -> Tensor:
+    """sRGB [B, H, W, 3] -> CIE Lab [B, 3, H, W] in float64."""
+    return _kornia().rgb_to_lab(image[..., :3].double().clamp(0, 1).movedim(-1, 1))
+
+
+def from_lab(lab: Tensor) -> Tensor:
+    """CIE Lab [B, 3, H, W] -> sRGB [B, H, W, 3] in float64, cut to 0..1."""
+    return _kornia().lab_to_rgb(lab.double(), clip=True).movedim(1, -1)
+
+
+def delta_e(image: Tensor, reference: Tensor) -> list[float]:
+    """The mean colour difference of each picture to its reference: CIE76, the distance in Lab; about 2 is visible."""
+    distance = (to_lab(image) - to_lab(reference)).square().sum(1).sqrt()
+    return distance.mean((1, 2)).tolist()
+
+
+def match_colors(
+    image: Tensor, reference: Tensor, method: str, strength: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """Give pictures the colours of a reference.
+
+    image:     [B, H, W, C], only the first three channels are changed
+    reference: [1 or B, H', W', C]
+    method:    ``lab_mean_std`` (Reinhard et al. 2001), ``histogram`` (each channel's distribution), or
+               ``monge_kantorovich`` (Pitié & Kokaram 2007: the linear map between two colour clouds)
+    strength:  0 (unchanged) .. 1
+    mask:      [1 or B, H, W], 0..1: where colours are counted and changed; a reference of the same size is counted
+               under it too
+    returns:   [B, H, W, C] in the image's type; no 8-bit step on the way
+
+    raises: ValueError for an unknown method or an empty mask
+    """
+    methods: dict[str, Callable[..., Tensor]] = {
+        "lab_mean_std": _match_mean_std,
+        "histogram": _match_quantiles,
+        "monge_kantorovich": _match_linear,
+    }
+    if method not in methods:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    in_lab = method == "lab_mean_std"
+    out = image.clone()
+    for place in range(len(image)):
+        source = _cloud(image[place], in_lab)
+        target = _cloud(reference[min(place, len(reference) - 1)], in_lab)
+        weight = _weights(mask, place, image.shape)
+        target_weight = weight if weight is not None and len(target) == len(weight) else None
+        matched = methods[method](source, weight, target, target_weight)
+        colours = (
+            from_lab(matched.T.reshape(1, 3, *image.shape[1:3]))[0] if in_lab else matched.reshape(*image.shape[1:3], 3)
+        )
+        amount = strength if weight is None else strength * weight.reshape(*image.shape[1:3], 1)
+        before = image[place, ..., :3].double()
+        out[place, ..., :3] = (before + amount * (colours.clamp(0, 1) - before)).to(image.dtype)
+    return out
+
+
+def match_channels(latent: Tensor, reference: Tensor) -> Tensor:
+    """Give each channel of a latent the mean and spread that it has in a reference, picture by picture.
+
+    latent, reference: [B, C, ...]
+    """
+    axes = tuple(range(2, latent.ndim))
+    mean, spread = latent.mean(axes, keepdim=True), latent.std(axes, keepdim=True).clamp_min(1e-8)
+    return (latent - mean) / spread * reference.std(axes, keepdim=True) + reference.mean(axes, keepdim=True)
+
+
+def _kornia() -> Any:
+    try:
+        import kornia.color
+    except ImportError as error:
+        raise ImportError(
+            "colour nodes need the package kornia, which ComfyUI lists in its requirements.txt"
+        ) from error
+    return kornia.color
+
+
+def _cloud(image: Tensor, in_lab: bool) -> Tensor:
+    """A picture [H, W, C] as colours [pixels, 3] in float64."""
+    if in_lab:
+        return to_lab(image[None])[0].reshape(3, -1).T
+    return image[..., :3].double().reshape(-1, 3)
+
+
+def _weights(mask: Tensor | None, place: int, shape: torch.Size) -> Tensor | None:
+    """How much each pixel counts, [pixels]."""
+    if mask is None:
+        return None
+    plane = mask.reshape(-1, *mask.shape[-2:])
+    plane = plane[min(place, len(plane) - 1)]
+    if plane.shape != shape[1:3]:
+        resized = torch.nn.functional.interpolate(plane[None, None].float(), size=tuple(shape[1:3]), mode="bilinear")
+        plane = resized[0, 0]
+    if not bool((plane > 0).any()):
+        raise ValueError("mask: it is empty, so there are no colours to match; paint it where colours may change")
+    return plane.double().reshape(-1)
+
+
+def mean_and_covariance(colours: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Weighted mean [3] and covariance [3, 3] of colours [pixels, 3]; pixels of weight 0 do not count."""
+    share = torch.ones(len(colours), dtype=colours.dtype) if weight is None else weight
+    share = (share / share.sum())[:, None]
+    mean = (share * colours).sum(0)
+    centred = colours - mean
+    return mean, (share * centred).T @ centred
+
+
+def _match_mean_std(source: Tensor, weight: Tensor | None, target: Tensor, target_weight: Tensor | None) -> Tensor:
+    mean, covariance = mean_and_covariance(source, weight)
+    aim, aim_covariance = mean_and_covariance(target, target_weight)
+    scale = (aim_covariance.diag() / covariance.diag().clamp_min(1e-12)).sqrt()
+    return (source - mean) * scale + aim
+
+
+def _match_linear(source: Tensor, weight: Tensor | None, target: Tensor, target_weight: Tensor | None) -> Tensor:
+    """T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2, the optimal transport between two normal laws."""
+    mean, a = mean_and_covariance(source, weight)
+    aim, b = mean_and_covariance(target, target_weight)
+    root = _power(a, 0.5)
+    inverse = _power(a, -0.5)
+    return (source - mean) @ (inverse @ _power(root @ b @ root, 0.5) @ inverse) + aim
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(values.clamp_min(1e-12) ** exponent) @ vectors.T
+
+
+def _match_quantiles(source: Tensor, weight: Tensor | None, target: Tensor, target_weight: Tensor | None) -> Tensor:
+    channels = [_match_channel(source[:, c], weight, target[:, c], target_weight) for c in range(3)]
+    return torch.stack(channels, dim=1)
+
+
+def _match_channel(source: Tensor, weight: Tensor | None, target: Tensor, target_weight: Tensor | None) -> Tensor:
+    """Each value goes to the one of the same rank: x -> F_target^-1(F_source(x))."""
+    values, ranks = _distribution(source, weight)
+    aims, aim_ranks = _distribution(target, target_weight)
+    rank = _interpolate(source, values, ranks)
+    return _interpolate(rank, aim_ranks, aims)
+
+
+def _distribution(values: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The distinct values that count, rising, and the middle rank of each, 0..1."""
+    weight = torch.ones_like(values) if weight is None else weight
+    distinct, place = torch.unique(values[weight > 0], return_inverse=True)
+    share = torch.zeros_like(distinct).index_add_(0, place, weight[weight > 0])
+    share = share / share.sum()
+    return distinct, share.cumsum(0) - share / 2
+
+
+def _interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """Piecewise linear through (xs, ys), constant beyond the ends; xs rising."""
+    if len(xs) == 1:
+        return ys.expand_as(x)
+    right = torch.searchsorted(xs, x).clamp(1, len(xs) - 1)
+    left = right - 1
+    share = ((x - xs[left]) / (xs[right] - xs[left])).clamp(0, 1)
+    return torch.lerp(ys[left], ys[right], share)

@@ -73,9 +73,9 @@ class Graph:
         unknown = values.keys() - inputs.keys()
         if unknown:
             raise KeyError(f"{kind} has no input {sorted(unknown)}, only {list(inputs)}")
-        properties = {"Node name for S&R": kind} | (PACK if schema["python_module"].startswith("custom_nodes.") else COMFYUI)
+        origin = PACK if schema["python_module"].startswith("custom_nodes.") else COMFYUI
         data = self._place(kind, title, _height(kind, inputs, len(schema["output"])))
-        data["properties"] = properties | ({"models": [models]} if models else {})
+        data["properties"] = {"Node name for S&R": kind, **origin} | ({"models": [models]} if models else {})
         data["inputs"] = [
             self._input(data["id"], slot, name, spec, values)
             for slot, (name, spec) in enumerate(sorted(inputs.items(), key=lambda item: _is_widget(item[1])))

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import comfy.cldm.cldm
 import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.ops
 import comfy.sd
 import comfy.supported_models_base
 import comfy.taesd.taesd
@@ -127,3 +129,12 @@ def random_vae(seed: int = 0) -> Any:
     network = comfy.taesd.taesd.TAESD(latent_channels=4)
     _fill(network, seed)
     return comfy.sd.VAE(sd=network.state_dict())
+
+
+def random_control_net(unet: dict[str, Any] = TINY_UNET, seed: int = 0) -> torch.nn.Module:
+    """A ControlNet for pictures of three channels, beside a UNet of the given shape with 4 latent channels."""
+    shape = {name: value for name, value in unet.items() if name not in ("transformer_depth_output", "out_channels")}
+    shape |= {"in_channels": 4, "hint_channels": 3, "dtype": torch.float32, "operations": comfy.ops.disable_weight_init}
+    network = comfy.cldm.cldm.ControlNet(**shape)
+    _fill(network, seed)
+    return network

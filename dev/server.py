@@ -67,7 +67,8 @@ class Run:
 class Server:
     """A ComfyUI on a free loopback port, with input, output, temp and user folders of its own in `folder`.
 
-    Use it as a context manager: it is ready inside, and gone after.
+    It finds models in `folder/models` beside those of its host. Use it as a context manager: it is ready inside, and
+    gone after.
     """
 
     def __init__(self, host: Host, folder: Path, arguments: Sequence[str] = ()) -> None:
@@ -189,6 +190,12 @@ class Server:
         example = self.host.path / "input" / "example.png"
         if example.is_file():
             shutil.copy(example, self.folder / "input")  # the workflows load what ComfyUI ships
+        models = self.folder / "models"
+        (models / "controlnet").mkdir(parents=True, exist_ok=True)
+        more_models = {"own": {"base_path": str(models), "controlnet": "controlnet"}}
+        settings = self.folder / "model_paths.yaml"
+        settings.write_text(json.dumps(more_models), encoding="utf-8")  # JSON is YAML
+        yield from ("--extra-model-paths-config", str(settings))
         yield from ("--listen", "127.0.0.1", "--disable-auto-launch", "--disable-api-nodes")
         yield from ("--database-url", "sqlite:///:memory:")
 

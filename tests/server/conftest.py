@@ -2,9 +2,25 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from img2img_studio.dev.host import ROOT
+
+# ComfyUI's classes are needed to make the file, and this process may have none of them.
+WRITE_CONTROL_NET = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from comfy.cli_args import args
+args.cpu = True
+import safetensors
+from safetensors.torch import save_file
+from dev.models import random_control_net
+with safetensors.safe_open(sys.argv[2], "pt") as toy:
+    shape = json.loads(toy.metadata()["config"])
+save_file(random_control_net(shape).state_dict(), sys.argv[3])
+"""
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +53,12 @@ def find_fixture():
 def find(prompt, kind):
     """The id of the first node of a kind."""
     return next(name for name, node in prompt.items() if node["class_type"] == kind)
+
+
+@pytest.fixture(scope="session")
+def control_net_name(server):
+    """The name of a tiny ControlNet with random weights, of the toy's shape, in the server's models folder."""
+    path = server.folder / "models" / "controlnet" / "tiny.safetensors"
+    command = [sys.executable, "-c", WRITE_CONTROL_NET, server.host.path, ROOT / "demo" / "eps.safetensors", path]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return path.name

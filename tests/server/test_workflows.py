@@ -92,6 +92,17 @@ def test_it_runs(server, load_workflow, name):
     assert reports or name == "02_strength_sweep"
 
 
+def test_the_controlnet_workflow_runs_with_a_controlnet(server, load_workflow, control_net_name):
+    prompt = server.to_prompt(load_workflow("03_with_controlnet"))
+    without = server.run(on_demo_checkpoint(prompt))
+    held = on_demo_checkpoint(prompt, keep_control_net=True)
+    loader = next(node for node in held.values() if node["class_type"] == "ControlNetLoader")
+    loader["inputs"]["control_net_name"] = control_net_name
+    run = server.run(held)
+    saver = next(name for name, node in held.items() if node["class_type"] == "SaveImage")
+    assert server.images(run, saver)[0].tobytes() != server.images(without, saver)[0].tobytes()
+
+
 def test_its_thumbnails_are_small_pictures():
     for path in (ROOT / "workflows").glob("*.jpg"):
         with Image.open(path) as picture:

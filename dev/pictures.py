@@ -20,6 +20,7 @@ from .server import Server
 
 PICTURES = host.ROOT / "pictures"
 WORKFLOW = "00_try_without_a_model"
+SCREEN = (2400, 1000)  # wide enough for the frontend to show every word of the graph
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def plot_prompt(model: str) -> dict[str, Any]:
 def save_graph(server: Server) -> None:
     """The workflow that needs no download, after a run: every node, the live curve and the results."""
     with running_chromium(chromium.find_or_install()) as browser:
-        tab = Frontend(browser, server.url)
+        tab = Frontend(browser, server.url, *SCREEN)
         tab.open(WORKFLOW)
         before = len(server.get("history"))
         tab.run()

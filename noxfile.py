@@ -50,12 +50,14 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
-def pictures(session: nox.Session) -> None:
-    """Make the README's pictures anew."""
-    run_beside_comfyui(session, "test", "-m", "dev.pictures")
-
-
-@nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
     """Train the demo checkpoint; `-- ARGUMENTS` go to demo/train.py."""
     run_beside_comfyui(session, "client", "demo/train.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def benchmarks(session: nox.Session) -> None:
+    """Measure what the pack costs, into benchmarks/README.md: `-- NAME` runs benchmarks/NAME.py alone."""
+    names = session.posargs[:1] or ["import_time", "sampler_overhead"]
+    for name in names:
+        run_beside_comfyui(session, "client", "-m", f"benchmarks.{name}", *session.posargs[1:])

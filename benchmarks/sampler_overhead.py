@@ -1,0 +1,116 @@
+"""What does a GuidedSampler run cost, against the same run of the stock KSampler? At most 1.02 times the time.
+
+Both run the same model of ComfyUI's own class with random weights on the same noise, and give the same bits. On the CPU
+that is a small UNet; with `--device cuda` one of SD1.5's size in fp16, and peak memory is compared as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks import results
+from dev import host
+
+TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.01
+STEPS, DENOISE, CFG, SEED = 20, 0.6, 7.5, 7
+
+
+def main() -> None:
+    """Measure pairs of runs, one after the other, and write the median of their ratios into the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--pairs", type=int, default=15)
+    arguments = parser.parse_args()
+    pack, stock, models = _load_comfyui(arguments.device)
+    with torch.inference_mode():
+        ours, theirs = _runs(pack, stock, models, arguments.device)
+        if not ours().equal(theirs()):
+            sys.exit("The two runs do not give the same bits, so their times cannot be compared.")
+        ratios = [_ratio(ours, theirs, first) for first in [True, False] * (arguments.pairs // 2 + 1)][
+            : arguments.pairs
+        ]
+        ratio = statistics.median(ratios)
+        gpu = arguments.device == "cuda"
+        machine = torch.cuda.get_device_name() if gpu else results.processor()
+        results.write("GuidedSampler against KSampler, time", f"{ratio:.3f}", f"at most {TIME_LIMIT}", machine)
+        failed = ratio > TIME_LIMIT
+        if gpu:
+            memory = _peak(ours) / _peak(theirs)
+            limit = f"at most {MEMORY_LIMIT}"
+            results.write("GuidedSampler against KSampler, peak memory", f"{memory:.3f}", limit, machine)
+            failed = failed or memory > MEMORY_LIMIT
+    sys.exit("GuidedSampler costs more than it may." if failed else 0)
+
+
+def _load_comfyui(device: str) -> tuple[dict[str, Any], Any, Any]:
+    """The pack's nodes by id, ComfyUI's own nodes, and the models to run them on."""
+    sys.path.insert(0, str(host.find().path))
+    importlib.import_module("comfy.cli_args").args.cpu = device == "cpu"
+    importlib.import_module("utils.extra_config")  # as ComfyUI's main.py does, before nodes.py changes sys.path
+    stock = importlib.import_module("nodes")
+    spec = importlib.util.spec_from_file_location(
+        "img2img_studio", host.ROOT / "__init__.py", submodule_search_locations=[str(host.ROOT)]
+    )
+    assert spec
+    assert spec.loader
+    pack = sys.modules["img2img_studio"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pack)
+    return pack.NODE_CLASS_MAPPINGS, stock, importlib.import_module("dev.models")
+
+
+def _runs(
+    pack: dict[str, Any], stock: Any, models: Any, device: str
+) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
+    """GuidedSampler and KSampler on the same model, latent, prompt and seed."""
+    if device == "cuda":
+        unet, dtype, size = models.SD15_UNET, torch.float16, 64
+    else:
+        unet, dtype, size = models.SD15_UNET | {"model_channels": 64, "context_dim": 768}, torch.float32, 32
+    model = models.random_model("eps", unet=unet, dtype=dtype)
+    prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
+    latent = {"samples": torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(3))}
+    schedule = pack["StrengthScheduler"].execute(model, "normal", STEPS, DENOISE, measure="steps")
+    sampler = pack["Img2ImgGuidedSampler"]
+
+    def ours() -> torch.Tensor:
+        out = sampler.execute(model, *prompts, latent, schedule.args[0], CFG, "euler", SEED)
+        return out.args[0]["samples"]
+
+    def theirs() -> torch.Tensor:
+        out = stock.common_ksampler(model, SEED, STEPS, CFG, "euler", "normal", *prompts, latent, DENOISE)
+        return out[0]["samples"]
+
+    return ours, theirs
+
+
+def _ratio(ours: Callable[[], torch.Tensor], theirs: Callable[[], torch.Tensor], ours_first: bool) -> float:
+    if ours_first:
+        return _seconds(ours) / _seconds(theirs)
+    stock_seconds = _seconds(theirs)
+    return _seconds(ours) / stock_seconds
+
+
+def _seconds(run: Callable[[], torch.Tensor]) -> float:
+    began = time.perf_counter()
+    run()  # its result lies on the CPU, so nothing is left running on the device
+    return time.perf_counter() - began
+
+
+def _peak(run: Callable[[], torch.Tensor]) -> int:
+    """Bytes on the device at the worst moment of a run."""
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return torch.cuda.max_memory_allocated()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,11 +6,15 @@ other, so nothing ever overlaps. Widgets that a description leaves out take the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from .host import ROOT
+
 WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-PACK = {"cnr_id": "img2img-studio", "ver": "0.1.0"}
+VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
 # Heights in the units of the canvas, large enough for both of the frontend's renderers.

@@ -167,7 +167,7 @@ def _interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     """Piecewise linear through (xs, ys), constant beyond the ends; xs rising."""
     if len(xs) == 1:
         return ys.expand_as(x)
-    right = torch.searchsorted(xs, x).clamp(1, len(xs) - 1)
+    right = torch.searchsorted(xs, x.contiguous()).clamp(1, len(xs) - 1)
     left = right - 1
     share = ((x - xs[left]) / (xs[right] - xs[left])).clamp(0, 1)
     return torch.lerp(ys[left], ys[right], share)

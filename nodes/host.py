@@ -607,7 +607,8 @@ def with_item_noise(model: Any, sampler: Any, shape: Sequence[int], keys: list[I
         item_noise = comfy.k_diffusion.sampling.BrownianTreeNoiseSampler(
             torch.empty(shape),
             torch.tensor(0.0),
-            torch.tensor(max(noise_schedule(model).sigma_max, first_sigma)),
+            # a little above, because the tree warns of rounding at its end
+            torch.tensor(max(noise_schedule(model).sigma_max, first_sigma) * 1.0001),
             seed=[stream_seed(seed, item, "brownian") for seed, item in keys],
             cpu=True,
         )

@@ -77,6 +77,8 @@ class Server:
         self.arguments = list(arguments)
         self.log = folder / "server.log"
         self.client_id = uuid.uuid4().hex
+        self.http = requests.Session()
+        self.http.trust_env = False  # a proxy of this machine knows nothing of its loopback
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -123,7 +125,7 @@ class Server:
 
     def get(self, path: str) -> Any:
         """The JSON that the server answers on `path`."""
-        answer = requests.get(f"{self.url}/{path}", timeout=60)
+        answer = self.http.get(f"{self.url}/{path}", timeout=60)
         answer.raise_for_status()
         return answer.json()
 
@@ -131,7 +133,7 @@ class Server:
         """Put a picture into the input folder; returns the name for LoadImage."""
         with picture.open("rb") as file:
             files = {"image": (picture.name, file)}
-            answer = requests.post(f"{self.url}/upload/image", files=files, data={"overwrite": "true"}, timeout=60)
+            answer = self.http.post(f"{self.url}/upload/image", files=files, data={"overwrite": "true"}, timeout=60)
         answer.raise_for_status()
         return answer.json()["name"]
 
@@ -143,7 +145,7 @@ class Server:
 
     def queue(self, prompt: dict[str, Any]) -> str:
         """Queue a prompt; returns its id, or raises ServerError with what the server holds against it."""
-        answer = requests.post(f"{self.url}/prompt", json={"prompt": prompt, "client_id": self.client_id}, timeout=60)
+        answer = self.http.post(f"{self.url}/prompt", json={"prompt": prompt, "client_id": self.client_id}, timeout=60)
         if answer.status_code == requests.codes.bad_request:
             raise ServerError(_refusal(answer.json()))
         answer.raise_for_status()
@@ -175,7 +177,7 @@ class Server:
 
     def interrupt(self) -> None:
         """Cancel what is running, as the frontend's button does."""
-        requests.post(f"{self.url}/interrupt", timeout=60).raise_for_status()
+        self.http.post(f"{self.url}/interrupt", timeout=60).raise_for_status()
 
     def images(self, run: Run, node: str | None = None) -> list[Image.Image]:
         """The pictures that the nodes of a run, or one of them, saved or previewed."""
@@ -204,8 +206,8 @@ class Server:
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise ServerError(f"ComfyUI stopped while starting. The end of its log:\n{self._end_of_log()}")
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{self.url}/system_stats", timeout=10).ok:
+            with contextlib.suppress(requests.RequestException):
+                if self.http.get(f"{self.url}/system_stats", timeout=10).ok:
                     return
             time.sleep(0.2)
         raise ServerError(f"ComfyUI did not answer within {LONGEST_START:.0f} s. Its log ends:\n{self._end_of_log()}")
@@ -227,7 +229,7 @@ class Server:
                 yield event
 
     def _image(self, place: dict[str, str]) -> Image.Image:
-        answer = requests.get(f"{self.url}/view", params=place, timeout=60)
+        answer = self.http.get(f"{self.url}/view", params=place, timeout=60)
         answer.raise_for_status()
         return Image.open(BytesIO(answer.content))
 

@@ -1,7 +1,6 @@
 """What the server and the frontend learn about the pack."""
 
 import pytest
-import requests
 from img2img_studio.dev.host import ROOT
 
 WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
@@ -41,12 +40,14 @@ def test_no_output_takes_the_name_of_another_in_its_node(server, pack_ids):
 
 
 def test_every_node_has_a_help_page(server, pack_ids):
-    extensions = requests.get(f"{server.url}/extensions", timeout=30).json()
+    extensions = server.http.get(f"{server.url}/extensions", timeout=30).json()
     folders = {path.split("/")[2] for path in extensions if path.endswith("strength_curve.js")}
     assert len(folders) == 1, "the scripts are served from more than one folder"
     (folder,) = folders
     missing = [
-        name for name in pack_ids if not requests.get(f"{server.url}/extensions/{folder}/docs/{name}.md", timeout=30).ok
+        name
+        for name in pack_ids
+        if not server.http.get(f"{server.url}/extensions/{folder}/docs/{name}.md", timeout=30).ok
     ]
     assert missing == []
 
@@ -56,5 +57,5 @@ def test_the_template_browser_serves_it_with_a_thumbnail(server, name):
     packs = [pack for pack, names in server.get("workflow_templates").items() if name in names]
     assert len(packs) == 1
     for kind in ("json", "jpg"):
-        answer = requests.get(f"{server.url}/api/workflow_templates/{packs[0]}/{name}.{kind}", timeout=30)
+        answer = server.http.get(f"{server.url}/api/workflow_templates/{packs[0]}/{name}.{kind}", timeout=30)
         assert answer.ok, f"{name}.{kind}"

@@ -19,7 +19,7 @@ COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
 # Heights in the units of the canvas, large enough for both of the frontend's renderers.
 SLOT, WIDGET, TEXT, PICTURE, BAR = 24, 34, 120, 280, 60
-SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "Img2ImgDemoCheckpoint"}
+SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "Img2ImgDemoCheckpoint", "ProgressiveRefine"}
 SHOWS_CURVE = {"StrengthScheduler"}
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
 COLOURS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}

@@ -198,6 +198,8 @@ def progressive_refine(graph: Graph) -> None:
         positive=positive,
         negative=negative,
         latent=latent["LATENT"],
+        strengths="0.7, 0.5, 0.3",
+        vae=checkpoint["VAE"],
         **SAMPLING,
     )
     graph.note("A bold first pass sets the look, gentler ones tidy up. Add or remove passes in *strengths*.", 110)
@@ -208,6 +210,96 @@ def progressive_refine(graph: Graph) -> None:
     graph.column("Every pass", 420)
     passes = graph.add("VAEDecode", samples=refined["every pass"], vae=checkpoint["VAE"])
     graph.add("PreviewImage", images=passes["IMAGE"])
+
+
+def three_prompts_three_passes(graph: Graph) -> None:
+    """Each pass has its own prompt: the style first, then the light, then the details."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.column("A prompt for each pass", 380)
+    texts = ("oil painting style", "dramatic sunset lighting", "highly detailed, masterpiece")
+    wanted = [
+        graph.add("CLIPTextEncode", f"Pass {n + 1}", clip=checkpoint["CLIP"], text=t) for n, t in enumerate(texts)
+    ]
+    graph.column("Passes")
+    before: dict[str, Output] = {}
+    for place, strength in enumerate((0.5, 0.3, 0.2)):
+        one = graph.add("Img2ImgRefinePass", strength=strength, positive=wanted[place]["CONDITIONING"], **before)
+        before = {"passes": one["passes"]}
+    graph.column("Pass by pass")
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    refined = graph.add(
+        "ProgressiveRefine",
+        model=checkpoint["MODEL"],
+        positive=positive,
+        negative=negative,
+        latent=latent["LATENT"],
+        vae=checkpoint["VAE"],
+        **before,
+        **SAMPLING,
+    )
+    graph.note("Each pass is painted under its own prompt; the strip shows how far its colours moved (Delta E).", 110)
+    graph.column("Result", 420)
+    final = graph.add("VAEDecode", samples=refined["final"], vae=checkpoint["VAE"])
+    graph.add("SaveImage", images=final["IMAGE"], filename_prefix="three_prompts")
+    graph.add("PreviewAny", "Report", source=refined["report"])
+
+
+def prompt_schedule(graph: Graph) -> None:
+    """One prompt for the composition, another one for the details, in a single run."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    early, negative = _prompts(
+        graph, checkpoint["CLIP"], "a girl on a green hill, simple shapes, flat colors", UNWANTED
+    )
+    graph.column("Second prompt", 380)
+    late = graph.add("CLIPTextEncode", "Late prompt", clip=checkpoint["CLIP"], text=f"{GIRL}, fine brush strokes")
+    scheduled = graph.add("Img2ImgPromptSchedule", early=early, late=late["CONDITIONING"], switch_at=0.4)
+    graph.note(
+        "The first prompt leads for 40 % of the run that is really executed, whatever the strength; then the second "
+        "takes over. Chain another Prompt Schedule for a third.",
+        150,
+    )
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.7)
+    sampled = _noise_and_sample(graph, checkpoint, scheduled["conditioning"], negative, latent, schedule, cfg=7.5)
+    _results(graph, sampled, checkpoint["VAE"], "prompt_schedule")
+
+
+def keep_the_colours(graph: Graph) -> None:
+    """Repaint in passes, then give the result the colours the picture had."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.column("Pass by pass")
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    refined = graph.add(
+        "ProgressiveRefine",
+        model=checkpoint["MODEL"],
+        positive=positive,
+        negative=negative,
+        latent=latent["LATENT"],
+        strengths="0.5, 0.4, 0.3",
+        vae=checkpoint["VAE"],
+        max_drift=20.0,
+        match_colors="latent",
+        **SAMPLING,
+    )
+    graph.note(
+        "Colours drift a little with every pass. The strip shows by how much (Delta E); *max_drift* stops in time, and "
+        "*match_colors* pulls them back between passes.",
+        150,
+    )
+    graph.column("Colours", 420)
+    decoded = graph.add("VAEDecode", samples=refined["final"], vae=checkpoint["VAE"])
+    matched = graph.add(
+        "Img2ImgMatchColors", image=decoded["IMAGE"], reference=fitted["image"], method="monge_kantorovich"
+    )
+    compared = graph.add("Img2ImgCompareImages", image_a=matched["image"], image_b=fitted["image"])
+    graph.column("Result", 420)
+    graph.add("SaveImage", images=matched["image"], filename_prefix="keep_the_colours")
+    graph.add("PreviewAny", "How far from the original", source=compared["report"])
+    graph.add("PreviewAny", "Report", source=refined["report"])
 
 
 def variations(graph: Graph) -> None:
@@ -241,6 +333,9 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "05_all_in_one": all_in_one,
     "10_invert_and_reconstruct": invert_and_reconstruct,
     "20_progressive_refine": progressive_refine,
+    "21_three_prompts_three_passes": three_prompts_three_passes,
+    "22_prompt_schedule": prompt_schedule,
+    "23_keep_the_colours": keep_the_colours,
     "30_variations": variations,
 }
 

@@ -3,6 +3,7 @@
 import json
 
 import comfy.model_management
+import psutil
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import SamplerLMS
@@ -47,7 +48,7 @@ def test_each_pass_has_its_own_prompt_cfg_steps_and_seed(nodes, model, latent, r
 
 def test_a_recipe_runs_again_to_identical(latent, refine):
     report = refine(latent)[2]
-    final, _, again = refine(latent, "1.0", recipe=report, sampler_name="heun")
+    _, _, again = refine(latent, "1.0", recipe=report, sampler_name="heun")
     assert json.loads(again)["recipe_check"] == {"identical": True}
     assert json.loads(again)["result"] == json.loads(report)["result"]
 
@@ -116,7 +117,7 @@ def test_matching_keeps_the_channels_statistics(latent, refine):
 
 
 def test_drift_without_a_vae_is_refused(latent, refine):
-    with pytest.raises(ValueError, match="max_drift is 3.0, but colours are only seen with a VAE; connect vae"):
+    with pytest.raises(ValueError, match=r"max_drift is 3.0, but colours are only seen with a VAE; connect vae"):
         refine(latent, max_drift=3.0)
 
 
@@ -132,3 +133,44 @@ def test_many_passes_of_nothing_are_nothing(latent, refine):
     final, _, report = refine(latent, "0..0 x200")
     assert torch.equal(final["samples"], latent["samples"])
     assert json.loads(report)["model_calls"] == 0
+
+
+def interrupted_at(model, call):
+    """A clone of the model that is cancelled while it answers its nth call, and the calls it got."""
+    calls = []
+
+    def watch(apply, arguments):
+        calls.append(float(arguments["timestep"][0]))
+        if len(calls) == call:
+            comfy.model_management.interrupt_current_processing(True)
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+    model = model.clone()
+    model.set_model_unet_function_wrapper(watch)
+    return model, calls
+
+
+def test_cancelling_in_the_second_pass_stops_at_once_and_harms_nothing(model, latent, refine):
+    undisturbed = refine(latent)[0]["samples"]
+    watched, calls = interrupted_at(model, 5)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        refine(latent, model=watched)
+    assert len(calls) == 5
+    assert torch.equal(refine(latent)[0]["samples"], undisturbed)
+
+
+def test_memory_does_not_grow_with_repeated_runs(latent, refine):
+    process = psutil.Process()
+    for _ in range(10):
+        refine(latent)
+    before = process.memory_info().rss
+    for _ in range(100):
+        refine(latent)
+    assert process.memory_info().rss - before < 20e6
+
+
+def test_batches_of_several_pictures_are_refined_each_on_its_own(latent, refine):
+    batch = {"samples": torch.cat([latent["samples"], -latent["samples"]]), "batch_index": [0, 1]}
+    together = refine(batch)[0]["samples"]
+    alone = refine({"samples": -latent["samples"], "batch_index": [1]})[0]["samples"]
+    assert torch.allclose(together[1:], alone, rtol=1e-3, atol=1e-3)

@@ -7,6 +7,7 @@ metadata of the safetensors files.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import comfy.sd1_clip
 import scene as world
@@ -61,12 +62,12 @@ class TextEncoder:
     """
 
     def __init__(self, seed: int = 2) -> None:
-        self.tokenizer = comfy.sd1_clip.SDTokenizer()
-        self.model = comfy.sd1_clip.SDClipModel(
+        self.tokenizer: Any = comfy.sd1_clip.SDTokenizer()
+        self.model: Any = comfy.sd1_clip.SDClipModel(
             textmodel_json_config=TEXT_CONFIG, return_projected_pooled=False, dtype=torch.float32
         )
         initialise(self.model, seed)
-        text = self.model.transformer.text_model
+        text: Any = self.model.transformer.text_model
         with torch.no_grad():
             for layer in text.encoder.layers:
                 layer.self_attn.out_proj.weight.mul_(0.3)

@@ -49,7 +49,7 @@ HELD_OUT_SEEDS = range(1_000_000, 1_100_000)
 # The drawing that ships as an example input: the default attributes in this layout.
 EXAMPLE_SEED = 1_020_001
 
-Colour = tuple[float, float, float]
+Colour = tuple[float, ...]
 Fill = tuple[int, int, int]
 Points = tuple[tuple[float, float], ...]
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -62,17 +63,16 @@ class Budget:
     learning_rate: float
 
 
-Loss = Callable[[torch.nn.Module, int], torch.Tensor]
-Sheet = Callable[[torch.nn.Module, Path], None]
+Model = TypeVar("Model", bound=torch.nn.Module)
 
 
-class Fit:
+class Fit(Generic[Model]):
     """Minimises `loss(model, step)` with AdamW and keeps an average (EMA) of the weights.
 
     The state goes to `<work>/<name>.pt` every few minutes and at the end, with a picture drawn by `sheet`.
     """
 
-    def __init__(self, name: str, model: torch.nn.Module, budget: Budget, work: Path) -> None:
+    def __init__(self, name: str, model: Model, budget: Budget, work: Path) -> None:
         self.name, self.budget, self.path = name, budget, work / f"{name}.pt"
         self.model = model.to(DEVICE).train()
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
@@ -88,7 +88,7 @@ class Fit:
             getattr(self, part).load_state_dict(state[part])
         self.step, self.spent = state["step"], state["spent"]
 
-    def _save(self, sheet: Sheet) -> None:
+    def _save(self, sheet: Callable[[Model, Path], None]) -> None:
         state = {part: getattr(self, part).state_dict() for part in ("model", "average", "optimiser")}
         partial = self.path.with_suffix(".part")
         torch.save({**state, "step": self.step, "spent": self.spent}, partial)
@@ -100,7 +100,7 @@ class Fit:
         """Share of the budget that is used up: of the steps or of the time, whichever is more."""
         return max(self.step / self.budget.steps, self.spent / (60 * self.budget.minutes))
 
-    def _update(self, loss: Loss) -> float:
+    def _update(self, loss: Callable[[Model, int], torch.Tensor]) -> float:
         """One step at a rate that warms up over 200 steps and then falls along a cosine to 2 %."""
         falling = 0.02 + 0.49 * (1 + math.cos(math.pi * self._done()))
         for group in self.optimiser.param_groups:
@@ -118,7 +118,7 @@ class Fit:
                 kept.lerp_(new, 1 - remembered)
         return value.item()
 
-    def run(self, loss: Loss, sheet: Sheet) -> torch.nn.Module:
+    def run(self, loss: Callable[[Model, int], torch.Tensor], sheet: Callable[[Model, Path], None]) -> Model:
         """Use up the budget; returns the averaged model."""
         progress = tqdm(total=self.budget.steps, initial=self.step, desc=self.name, mininterval=10)
         smooth, saved = 0.0, time.monotonic()
@@ -196,7 +196,7 @@ def picture_error(error: torch.Tensor) -> torch.Tensor:
     return error.square().mean() + 0.05 * error.abs().mean() + blocks.square().mean()
 
 
-def autoencoder_sheet(model: torch.nn.Module, path: Path) -> None:
+def autoencoder_sheet(model: TAESD, path: Path) -> None:
     """Held-out scenes above what the autoencoder makes of them; prints the PSNR in dB, over all and by style."""
     pixels, attributes = held_out(64)
     again = model.decode(model.encode(pixels)).clamp(-1, 1)
@@ -208,9 +208,9 @@ def autoencoder_sheet(model: torch.nn.Module, path: Path) -> None:
 
 def train_autoencoder(pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
     """Encoder and decoder together; the latents are held near mean 0 and deviation 1."""
-    model = TAESD().to(memory_format=torch.channels_last)
+    model = TAESD()
     initialise(model, seed=1)
-    torch.nn.init.constant_(model.taesd_decoder[-1].bias, 0.5)  # start at mid grey
+    model.get_parameter("taesd_decoder.19.bias").data.fill_(0.5)  # start at mid grey
 
     def loss(model: TAESD, step: int) -> torch.Tensor:
         pixels = random_crops(pictures, budget.batch, step)
@@ -229,21 +229,6 @@ def calibrate(model: TAESD, pictures: np.ndarray) -> None:
     spread = latents.std() * LATENT_SCALE
     model.vae_shift.copy_((model.vae_shift - latents.mean()) / spread)
     model.vae_scale.mul_(spread)
-
-
-def train_decoder(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
-    """Give the decoder more time while the encoder, and so the latents, stay as they are."""
-    model.requires_grad_(False)
-    model.taesd_decoder.requires_grad_(True)
-
-    def loss(model: TAESD, step: int) -> torch.Tensor:
-        pixels = random_crops(pictures, budget.batch, step + 10_000_000)
-        with torch.no_grad():
-            latent = model.encode(pixels).float()
-        noise = LATENT_NOISE / LATENT_SCALE * noise_like(latent, step)
-        return picture_error(model.decode(latent + noise).float() - pixels)
-
-    return Fit("decoder", model, budget, work).run(loss, autoencoder_sheet)
 
 
 @torch.no_grad()
@@ -275,7 +260,7 @@ SHEET_PROMPTS = (
 )
 
 
-def train_denoiser(family: Family, latents: torch.Tensor, decoder: TAESD, budget: Budget, work: Path,
+def train_denoiser(family: Family, latents: torch.Tensor, vae: TAESD, budget: Budget, work: Path,
                    start: dict[str, torch.Tensor] | None = None) -> UNetModel:  # fmt: skip
     """A UNet of the given family, from random weights or from `start`."""
     model = UNetModel(**UNET_CONFIG, operations=comfy.ops.disable_weight_init)
@@ -301,13 +286,17 @@ def train_denoiser(family: Family, latents: torch.Tensor, decoder: TAESD, budget
         said = model(state, family.timestep(share), context=text(prompts).to(DEVICE))
         return (said.float() - family.target(clean, noise)).square().mean()
 
-    def sheet(model: torch.nn.Module, path: Path) -> None:
-        asked = text(list(SHEET_PROMPTS)).to(DEVICE)
-        start = noise_like(latents[: len(asked)], 0).to(DEVICE)
-        sampled = family.sample(model, start, asked, text([""]).to(DEVICE))
-        as_picture(decoder.decode(sampled / LATENT_SCALE), 6).save(path)
+    def sheet(model: UNetModel, path: Path) -> None:
+        as_picture(decoded_samples(family, model, vae, text), 6).save(path)
 
     return Fit(family.name, model, budget, work).run(loss, sheet)
+
+
+def decoded_samples(family: Family, model: torch.nn.Module, vae: TAESD, text: TextEncoder) -> torch.Tensor:
+    """A picture for each of SHEET_PROMPTS, [n, 3, SIZE, SIZE] in -1..1, always from the same noise."""
+    asked, empty = text(list(SHEET_PROMPTS)).to(DEVICE), text([""]).to(DEVICE)
+    noise = noise_like(torch.empty(len(asked), 4, SIZE // 8, SIZE // 8, device=DEVICE), 0)
+    return vae.decode(family.sample(model, noise, asked, empty) / LATENT_SCALE)
 
 
 def caption_for(seed: int, step: int, draw: np.random.Generator) -> str:
@@ -333,10 +322,9 @@ def steps_done(name: str, work: Path) -> str:
 
 
 BUDGETS = {
-    "autoencoder": Budget(steps=20_000, minutes=20, batch=4, learning_rate=1e-3),
-    "decoder": Budget(steps=20_000, minutes=60, batch=4, learning_rate=6e-4),
-    "eps": Budget(steps=30_000, minutes=80, batch=32, learning_rate=8e-4),
-    "flow": Budget(steps=15_000, minutes=40, batch=32, learning_rate=5e-4),
+    "autoencoder": Budget(steps=20_000, minutes=27, batch=4, learning_rate=1e-3),
+    "eps": Budget(steps=40_000, minutes=75, batch=16, learning_rate=6e-4),
+    "flow": Budget(steps=20_000, minutes=50, batch=16, learning_rate=5e-4),
 }
 
 
@@ -367,29 +355,29 @@ def main() -> None:
     calibrate(vae, pictures)
     if chosen.stage == "autoencoder":
         return
-    decoder = copy.deepcopy(vae)
-    if chosen.stage in ("all", "decoder"):
-        decoder = train_decoder(decoder, pictures, BUDGETS["decoder"], chosen.work)
-    if chosen.stage == "decoder":
-        return
     latents = encoded(vae, pictures, chosen.work)
-    eps = train_denoiser(Family("eps"), latents, decoder, BUDGETS["eps"], chosen.work)
+    eps = train_denoiser(Family("eps"), latents, vae, BUDGETS["eps"], chosen.work)
     if chosen.stage == "eps":
         return
-    flow = train_denoiser(Family("flow"), latents, decoder, BUDGETS["flow"], chosen.work, eps.state_dict())
+    flow = train_denoiser(Family("flow"), latents, vae, BUDGETS["flow"], chosen.work, eps.state_dict())
     if chosen.stage == "all":
-        export(decoder, {"eps": eps, "flow": flow}, chosen.work, chosen.out)
+        export(vae, {"eps": eps, "flow": flow}, chosen.work, chosen.out)
 
 
-def export(vae: TAESD, denoisers: dict[str, UNetModel], work: Path, out: Path) -> None:
-    """Write one safetensors file per model."""
-    how = "; ".join(steps_done(name, work) for name in ("autoencoder", "decoder"))
+def export(vae: TAESD, denoisers: dict[str, torch.nn.Module], work: Path, out: Path) -> None:
+    """Write one safetensors file per model, the example drawing and the sample sheet."""
+    how = steps_done("autoencoder", work)
     write(out / "vae.safetensors", vae.state_dict(), "TAESD-shaped autoencoder of the demo world", how, {})
-    text = TextEncoder().state()
-    write(out / "text.safetensors", text, "frozen text encoder of the demo world", "none: random by seed", TEXT_CONFIG)
+    text = TextEncoder()
+    how = "none: random, fixed by a seed"
+    write(out / "text.safetensors", text.state(), "text encoder of the demo world", how, TEXT_CONFIG)
     for name, model in denoisers.items():
         what = f"{name} denoiser of the demo world, a toy"
         write(out / f"{name}.safetensors", model.state_dict(), what, steps_done(name, work), UNET_CONFIG)
+    world.scene(world.Attributes(), world.EXAMPLE_SEED).save(out / "drawing.png", optimize=True)
+    with torch.no_grad():
+        rows = [decoded_samples(Family(name), model, vae, text) for name, model in denoisers.items()]
+    as_picture(torch.cat(rows), 6).save(out / "samples.jpg", quality=85)
 
 
 if __name__ == "__main__":

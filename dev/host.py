@@ -74,8 +74,7 @@ def provide_tools(host: Host, group: str) -> Path:
         _uv("pip", "install", "--python", _venv_python(folder), "--group", group)
         site_packages = Path(_output(_venv_python(folder), "import sysconfig; print(sysconfig.get_path('purelib'))"))
         below = _output(host.python, "import sys; print(*(p for p in sys.path if p.endswith('-packages')), sep='\\n')")
-        lines = [f"import site; site.addsitedir({path!r})" for path in below.splitlines()]
-        (site_packages / "host_packages.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (site_packages / "host_packages.pth").write_text(below + "\n", encoding="utf-8")
 
     name = hashlib.sha256(f"{host.python}".encode()).hexdigest()[:8]
     target = CACHE / f"tools-{group}-{name}"

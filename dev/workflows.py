@@ -145,6 +145,7 @@ def all_in_one(graph: Graph) -> None:
     graph.column("Choose the job")
     preset = graph.add("Img2ImgStrengthPreset", use_case="style transfer", model=checkpoint["MODEL"])
     graph.add("PreviewAny", "Why these values", source=preset["note"])
+    chosen: dict[str, Any] = SAMPLING | {name: preset[name] for name in ("strength", "cfg", "steps")}
     painted = graph.add(
         "Img2ImgAllInOne",
         image=fitted["image"],
@@ -152,7 +153,7 @@ def all_in_one(graph: Graph) -> None:
         vae=checkpoint["VAE"],
         positive=positive,
         negative=negative,
-        **SAMPLING | {name: preset[name] for name in ("strength", "cfg", "steps")},
+        **chosen,
     )
     graph.column("Result", 420)
     graph.add("SaveImage", images=painted["image"], filename_prefix="all_in_one")
@@ -223,7 +224,7 @@ def three_prompts_three_passes(graph: Graph) -> None:
         graph.add("CLIPTextEncode", f"Pass {n + 1}", clip=checkpoint["CLIP"], text=t) for n, t in enumerate(texts)
     ]
     graph.column("Passes")
-    before: dict[str, Output] = {}
+    before: dict[str, Any] = {}
     for place, strength in enumerate((0.5, 0.3, 0.2)):
         one = graph.add("Img2ImgRefinePass", strength=strength, positive=wanted[place]["CONDITIONING"], **before)
         before = {"passes": one["passes"]}

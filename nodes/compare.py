@@ -53,6 +53,10 @@ class StrengthPlot(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, strengths: str | None = None) -> bool | str:
+        return inputs.readable(parse_strengths, strengths)
+
+    @classmethod
     def execute(
         cls,
         model: Any,

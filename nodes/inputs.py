@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from comfy_api.latest import io
 
 from ..core.noise import SEED_LIMIT
@@ -119,6 +121,15 @@ def step_count() -> io.Combo.Input:
         optional=True,
         tooltip="exact: run all the steps you asked for. proportional: run steps x strength, as other programs do.",
     )
+
+
+def readable(parse: Callable[[str], object], text: str | None) -> bool | str:
+    """For ``validate_inputs``: True where a text can be parsed or comes through a link (None), else what is wrong."""
+    try:
+        parse(text or "")
+    except ValueError as error:
+        return str(error)
+    return True
 
 
 def report() -> io.String.Output:

@@ -164,6 +164,10 @@ class ProgressiveRefine(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, strengths: str | None = None) -> bool | str:
+        return inputs.readable(parse_strengths, strengths)
+
+    @classmethod
     def execute(
         cls,
         model: Any,

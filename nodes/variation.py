@@ -93,6 +93,11 @@ class VariationBatch(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, seeds: str | None = None, strengths: str | None = None) -> bool | str:
+        read_seeds = inputs.readable(parse_seeds, seeds)
+        return inputs.readable(parse_strengths, strengths) if read_seeds is True else read_seeds
+
+    @classmethod
     def execute(
         cls,
         model: Any,

@@ -1,9 +1,9 @@
-"""A report of ProgressiveRefine runs again to the same bits, also in another ComfyUI process."""
+"""ProgressiveRefine over HTTP: its report runs again to the same bits in another process, and bad text never runs."""
 
 import json
 
 import pytest
-from img2img_studio.dev.server import Server
+from img2img_studio.dev.server import Server, ServerError
 
 
 @pytest.fixture
@@ -44,3 +44,10 @@ def test_a_recipe_is_identical_after_a_restart_and_names_what_differs(server, re
     assert check["identical"] is False
     assert check["differs"] == ["input"]
     assert check["largest_difference"] > 0
+
+
+def test_unreadable_strengths_are_refused_before_anything_runs(server, refined):
+    prompt = refined()
+    prompt["800"]["inputs"]["strengths"] = "0.5, x"
+    with pytest.raises(ServerError, match="strengths: 'x' at character 6"):
+        server.run(prompt)

@@ -196,7 +196,11 @@ def main() -> None:
         python = provide_tools(host, group)
     except HostMissing as reason:
         sys.exit(f"{reason}")
-    chosen = {"COMFYUI_PATH": str(host.path), "COMFYUI_PYTHON": str(host.python)}
+    chosen = {
+        "COMFYUI_PATH": str(host.path),
+        "COMFYUI_PYTHON": str(host.python),
+        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}",  # what an activated environment does
+    }
     sys.exit(subprocess.run([python, *command], env=os.environ | chosen, cwd=ROOT).returncode)
 
 

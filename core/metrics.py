@@ -26,7 +26,8 @@ def ssim(a: Tensor, b: Tensor, window: int = 11) -> float:
         raise ImportError("SSIM needs the package kornia, which ComfyUI lists in its requirements.txt") from error
     smaller = min(window, *a.shape[1:3])
     odd = smaller - 1 + smaller % 2
-    return float(similarity(a.movedim(-1, 1).double(), b.movedim(-1, 1).double(), odd).mean())
+    # Its small eps would leave equal dark pictures short of 1; the constants of SSIM keep the denominator above 0.
+    return float(similarity(a.movedim(-1, 1).double(), b.movedim(-1, 1).double(), odd, eps=0.0).mean())
 
 
 def changed_pixels(a: Tensor, b: Tensor, where: Tensor | None = None) -> int:

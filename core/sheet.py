@@ -9,7 +9,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-PAPER, INK = "#fbfaf7", "#22262b"
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+PAPER, INK, FAINT = "#fbfaf7", "#22262b", "#6c737c"
 GAP = 8
 
 
@@ -38,3 +40,46 @@ def labelled_row(pictures: Sequence[Image.Image], labels: Sequence[str], height:
         draw.multiline_text((left, height + 2 * GAP), label, INK, font)
         left += picture.width + GAP
     return sheet
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, width and height of a part of a sheet, as shares of its size."""
+
+
+def labelled_grid(
+    pictures: Sequence[Image.Image], labels: Sequence[str], rows: Sequence[str], columns: Sequence[str], corner: str
+) -> tuple[Image.Image, list[Box]]:
+    """Pictures as a table, row by row, with headings and a label under each; and where on the sheet each one lies.
+
+    pictures: len(rows) * len(columns) of one size
+    corner:   what stands above the row headings
+    """
+    width, height = pictures[0].size
+    font, small = (ImageFont.load_default(size=max(least, width // part)) for least, part in ((13, 16), (11, 22)))
+    line, note = (int(font.getbbox("Ag")[3]) + GAP for font in (font, small))
+    wanted = max(small.getlength(text) for text in (*rows, corner)) + 2 * GAP
+    margin = min(int(wanted), max(width, 160))
+    step = (width + GAP, height + note + GAP)
+    corners = [(margin + c * step[0], line + GAP + r * step[1]) for r in range(len(rows)) for c in range(len(columns))]
+    sheet = Image.new("RGB", (margin + step[0] * len(columns), line + GAP + step[1] * len(rows)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, GAP), _shortened(corner, small, margin - 2 * GAP), FAINT, small)
+    for text, (left, _) in zip(columns, corners, strict=False):
+        draw.text((left, GAP), _shortened(text, font, width), INK, font)
+    for text, (_, top) in zip(rows, corners[:: len(columns)], strict=True):
+        draw.text((GAP, top + height // 2), _shortened(text, small, margin - 2 * GAP), INK, small)
+    for picture, label, (left, top) in zip(pictures, labels, corners, strict=True):
+        sheet.paste(picture, (left, top))
+        draw.text((left, top + height + GAP // 2), _shortened(label, small, width), FAINT, small)
+    across, down = sheet.size
+    return sheet, [(left / across, top / down, width / across, height / down) for left, top in corners]
+
+
+def _shortened(text: str, font: Font, room: float) -> str:
+    """A text cut to the room it has, in one line."""
+    text = text.replace("\n", " ")
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "...") > room:
+        text = text[:-1]
+    return text + "..."

@@ -9,6 +9,7 @@ from .noise import SEED_LIMIT
 
 MOST_SEEDS = 4096
 MOST_STRENGTHS = 1000
+STYLE_PLACE = "{style}"
 STRENGTH_RANGE = r"([\d.]+?)\s*\.\.\s*([\d.]+)\s*x\s*(\d+)(?:\s+(linear|ease))?"
 
 
@@ -20,7 +21,7 @@ def parse_strengths(text: str, name: str = "strengths") -> list[float]:
     raises: ValueError naming the input, the word and its position
     """
     strengths: list[float] = []
-    for word, place in _words(text):
+    for word, place in words(text):
         try:
             part = _strength_range(word) if "x" in word else [float(word)]
         except ValueError:
@@ -46,13 +47,47 @@ def _strength_range(word: str) -> list[float]:
     return [first + (last - first) * share for share in shares]
 
 
+def parse_numbers(text: str, name: str, low: float, high: float, whole: bool = False) -> list[float]:
+    """Numbers separated by commas or new lines, each ``low`` .. ``high``; with ``whole``, without a fraction.
+
+    raises: ValueError naming the input, the word and its position
+    """
+    numbers = []
+    kind = "whole numbers" if whole else "numbers"
+    for word, place in words(text):
+        try:
+            number = float(int(word)) if whole else float(word)
+        except ValueError:
+            raise _fault(name, word, place, f"write {kind} from {low:g} to {high:g} separated by commas") from None
+        if not low <= number <= high:
+            raise _fault(name, word, place, f"it must lie between {low:g} and {high:g}")
+        numbers.append(number)
+    return numbers
+
+
+def parse_styles(styles: str, template: str) -> list[tuple[str, str]]:
+    """(style, prompt) for each line of ``styles``, the prompt being the template with the style in its place.
+
+    raises: ValueError where the template has no place for the style, or a line is empty
+    """
+    if STYLE_PLACE not in template:
+        raise ValueError(f"template: it does not say where the style goes; put {STYLE_PLACE} into it")
+    lines = styles.rstrip().splitlines()
+    if not lines:
+        raise ValueError("styles is empty; write one style on each line, like oil painting")
+    for place, line in enumerate(lines):
+        if not line.strip():
+            raise ValueError(f"styles: line {place + 1} is empty; write a style there or remove the line")
+    return [(line.strip(), template.replace(STYLE_PLACE, line.strip())) for line in lines]
+
+
 def parse_seeds(text: str, name: str = "seeds") -> list[int]:
     """Whole numbers and ranges separated by commas or new lines: "1, 5, 9..12" is 1, 5, 9, 10, 11, 12.
 
     raises: ValueError naming the input, the word and its position
     """
     seeds: list[int] = []
-    for word, place in _words(text):
+    for word, place in words(text):
         match = re.fullmatch(r"(\d+)(?:\s*\.\.\s*(\d+))?", word)
         if match is None:
             raise _fault(name, word, place, "write whole numbers and ranges, like 1, 5, 9..12")
@@ -65,7 +100,7 @@ def parse_seeds(text: str, name: str = "seeds") -> list[int]:
     return seeds
 
 
-def _words(text: str) -> list[tuple[str, int]]:
+def words(text: str) -> list[tuple[str, int]]:
     """The words between commas and new lines, with their position counted from 1."""
     return [(match[0].strip(), match.start() + 1) for match in re.finditer(r"[^,;\n\s][^,;\n]*", text)]
 

@@ -2,6 +2,8 @@
 
 from .compare import CompareImages, StrengthPlot
 from .demo import DemoCheckpoint
+from .folder import FolderImage
+from .grid import StrengthGrid
 from .image import FitImage, MatchColors, UnfitImage
 from .inversion import DDIMInvert, InversionSampler
 from .noise import SDEditNoise
@@ -10,6 +12,7 @@ from .prompts import PromptSchedule
 from .refine import ProgressiveRefine, RefinePass
 from .sampling import AllInOne, GuidedSampler
 from .schedule import StrengthScheduler
+from .style import StyleBatch
 from .variation import VariationBatch
 
 NODE_CLASS_MAPPINGS = {
@@ -22,13 +25,16 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgDemoCheckpoint": DemoCheckpoint,
     "Img2ImgCompareImages": CompareImages,
     "Img2ImgFitImage": FitImage,
+    "Img2ImgFolderImage": FolderImage,
     "Img2ImgGuidedSampler": GuidedSampler,
     "Img2ImgInversionSampler": InversionSampler,
     "Img2ImgMatchColors": MatchColors,
     "Img2ImgPromptSchedule": PromptSchedule,
     "Img2ImgRefinePass": RefinePass,
+    "Img2ImgStrengthGrid": StrengthGrid,
     "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgStrengthPreset": StrengthPreset,
+    "Img2ImgStyleBatch": StyleBatch,
     "Img2ImgUnfitImage": UnfitImage,
 }
 
@@ -42,12 +48,15 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgDemoCheckpoint": "Demo Checkpoint (a toy)",
     "Img2ImgCompareImages": "Compare Images",
     "Img2ImgFitImage": "Fit Image",
+    "Img2ImgFolderImage": "Folder Image",
     "Img2ImgGuidedSampler": "Guided Sampler",
     "Img2ImgInversionSampler": "Inversion Sampler",
     "Img2ImgMatchColors": "Match Colors",
     "Img2ImgPromptSchedule": "Prompt Schedule",
     "Img2ImgRefinePass": "Refine Pass",
+    "Img2ImgStrengthGrid": "Strength Grid",
     "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgStrengthPreset": "Strength Preset",
+    "Img2ImgStyleBatch": "Style Batch",
     "Img2ImgUnfitImage": "Unfit Image",
 }

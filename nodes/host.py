@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import json
 import math
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +30,10 @@ import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
 import comfyui_version
+import folder_paths
 import latent_preview
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..core.mask import keep_outside, mask_kind, soft_mask_at
@@ -339,6 +344,52 @@ def decode(vae: Any, latent: dict[str, Any]) -> Tensor:
 def vae_multiple(vae: Any) -> int:
     """The sides of a picture must be whole multiples of this many pixels for a VAE."""
     return int(vae.spacial_compression_encode())
+
+
+def encode_text(clip: Any, text: str) -> Any:
+    """A prompt as CONDITIONING, as CLIP Text Encode does."""
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def pictures_in(folder: str, pattern: str) -> tuple[list[Path], list[str]]:
+    """The pictures of a folder inside ComfyUI's input folder, by name, and the names of the files that are none.
+
+    raises: ValueError where the folder lies elsewhere or does not exist
+    """
+    root = Path(folder_paths.get_input_directory()).resolve()
+    place = (root / folder).resolve()
+    if not place.is_relative_to(root) or not place.is_dir():
+        raise ValueError(f"folder: {folder!r} is no folder inside ComfyUI's input folder {str(root)!r}; put it there")
+    files = sorted(path for path in place.iterdir() if path.is_file() and fnmatch(path.name, pattern))
+    readable = [_is_picture(path, *file_state(path)) for path in files]
+    return (
+        [path for path, good in zip(files, readable, strict=True) if good],
+        [path.name for path, good in zip(files, readable, strict=True) if not good],
+    )
+
+
+def file_state(path: Path) -> tuple[str, int, int]:
+    """What changes when a file changes: its path, time and size."""
+    status = path.stat()
+    return str(path), status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=16384)
+def _is_picture(path: Path, *state: Any) -> bool:
+    """Whether Pillow knows the file by its header; remembered for as long as the file stays as it is."""
+    try:
+        with Image.open(path):
+            return True
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def load_picture(path: Path) -> tuple[Tensor, Tensor]:
+    """IMAGE and MASK of a file in the input folder, as Load Image does; an incomplete file raises OSError."""
+    with Image.open(path) as picture:
+        picture.load()
+    name = path.relative_to(Path(folder_paths.get_input_directory()).resolve()).as_posix()
+    return importlib.import_module("nodes").LoadImage().load_image(name)
 
 
 # Masks

@@ -1,0 +1,114 @@
+"""Grids: every pair of two settings' values, and the plan of the runs they need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .text import parse_numbers, parse_seeds, parse_strengths, words
+
+AXES = ("strength", "cfg", "steps", "sampler", "scheduler", "seed", "prompt")
+MOST_CELLS = 256
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The settings of one run; ``prompt`` None is the connected one."""
+
+    strength: float
+    cfg: float
+    steps: int
+    sampler: str
+    scheduler: str
+    seed: int
+    prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What changes along the rows or the columns, and its values in order."""
+
+    name: str
+    values: list[Any]
+
+    @property
+    def labels(self) -> list[str]:
+        """The values with the setting's name, short enough for headings."""
+        texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in self.values]
+        return texts if self.name in ("sampler", "scheduler", "prompt") else [f"{self.name} {text}" for text in texts]
+
+
+def parse_axis(name: str, text: str, where: str, known: Mapping[str, Sequence[str]]) -> Axis:
+    """The values of an axis, as people type them.
+
+    name:  one of AXES; strengths, numbers, seeds and names stand between commas, prompts on lines of their own
+    where: the name of the input, for errors
+    known: the names there are, for the axes ``sampler`` and ``scheduler``
+
+    raises: ValueError naming the input, the word and its position
+    """
+    if name not in AXES:
+        raise ValueError(f"an axis must be one of {', '.join(AXES)}, got {name!r}")
+    parsers: dict[str, Callable[[], list[Any]]] = {
+        "strength": lambda: parse_strengths(text, where),
+        "cfg": lambda: parse_numbers(text, where, 0.0, 100.0),
+        "steps": lambda: [int(value) for value in parse_numbers(text, where, 1, 10000, whole=True)],
+        "seed": lambda: list(parse_seeds(text, where)),
+        "prompt": lambda: [line.strip() for line in text.splitlines() if line.strip()],
+    }
+    values = parsers.get(name, lambda: _names(text, where, known[name]))()
+    if not values:
+        raise ValueError(f"{where} is empty; write at least one value for {name}")
+    return Axis(name, values)
+
+
+def _names(text: str, where: str, known: Sequence[str]) -> list[str]:
+    found = []
+    for word, place in words(text):
+        if word not in known:
+            raise ValueError(f"{where}: {word!r} at character {place} is unknown here; choose from {', '.join(known)}")
+        found.append(word)
+    return found
+
+
+def plan_cells(rows: Axis, columns: Axis, shared: Cell) -> list[Cell]:
+    """The settings of every cell, row by row.
+
+    raises: ValueError where both axes are the same setting, or there are too many cells
+    """
+    if rows.name == columns.name:
+        raise ValueError(f"columns: both axes are {rows.name}; choose another setting for one of them")
+    if len(rows.values) * len(columns.values) > MOST_CELLS:
+        raise ValueError(
+            f"row_values and column_values make {len(rows.values) * len(columns.values)} cells, more than "
+            f"{MOST_CELLS}; use fewer values"
+        )
+    return [
+        replace(shared, **{rows.name: row, columns.name: column}) for row in rows.values for column in columns.values
+    ]
+
+
+def distinct(cells: Iterable[Cell]) -> list[Cell]:
+    """The runs that are needed: equal cells once, in order; at strength 0 nothing but the picture counts."""
+    return list(dict.fromkeys(run_of(cell) for cell in cells))
+
+
+def run_of(cell: Cell) -> Cell:
+    """The run a cell shows: at strength 0 all cells show the same one."""
+    return Cell(0.0, 1.0, 1, "", "", 0) if cell.strength == 0 else cell
+
+
+def count_marks(text: str, rows: Axis, columns: Axis) -> dict[str, dict[str, int]]:
+    """How often each value was marked as preferred.
+
+    text: places of the marked cells, counted row by row from 0, as the node's body writes them
+    """
+    counts: dict[str, Counter[str]] = {rows.name: Counter(), columns.name: Counter()}
+    cells = len(rows.values) * len(columns.values)
+    for place in (place for place in parse_seeds(text, "marks") if place < cells):
+        row, column = divmod(place, len(columns.values))
+        counts[rows.name][str(rows.values[row])] += 1
+        counts[columns.name][str(columns.values[column])] += 1
+    return {name: dict(count) for name, count in counts.items()}

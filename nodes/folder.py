@@ -1,0 +1,83 @@
+"""FolderImage: a folder of pictures, one for each queued run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..core.noise import SEED_LIMIT
+from . import host
+
+
+class FolderImage(io.ComfyNode):
+    """The next picture of a folder at every run."""
+
+    SEARCH_ALIASES = ["batch folder", "load images from folder", "image directory", "batch process", "loop images"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgFolderImage",
+            display_name="Folder Image",
+            category="img2img/image",
+            description="Loads one picture of a folder at every queued run, the next one each time. Queue as many runs "
+            "as there are pictures.",
+            inputs=[
+                io.String.Input(
+                    "folder",
+                    default="",
+                    tooltip="A folder inside ComfyUI's input folder. Empty: the input folder itself.",
+                ),
+                io.Int.Input(
+                    "index",
+                    default=0,
+                    min=0,
+                    max=SEED_LIMIT - 1,
+                    control_after_generate=True,
+                    tooltip="Which picture, in the order of the names. Set it to increment, and each run takes "
+                    "the next.",
+                ),
+                io.String.Input(
+                    "pattern", default="*", tooltip="Only files with names like this, such as *.jpg or cat*."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image"),
+                io.Mask.Output(display_name="mask", tooltip="From its transparency: 1 where it is transparent."),
+                io.String.Output(display_name="name", tooltip="The file's name without its ending, for saving."),
+                io.Int.Output(display_name="count", tooltip="How many pictures the folder holds."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, folder: str, index: int, pattern: str) -> Any:
+        pictures, _ = host.pictures_in(folder, pattern)
+        return (len(pictures), *host.file_state(pictures[index])) if index < len(pictures) else float("nan")
+
+    @classmethod
+    def execute(cls, folder: str, index: int, pattern: str) -> io.NodeOutput:
+        pictures, others = host.pictures_in(folder, pattern)
+        if not pictures:
+            raise ValueError(
+                f"folder: there is no picture like {pattern!r} in {folder or 'the input folder'!r}; {_left_out(others)}"
+            )
+        if index >= len(pictures):
+            raise ValueError(
+                f"index: it is {index}, but the folder holds {len(pictures)} pictures, 0 to {len(pictures) - 1}: "
+                f"all are done. Set it to 0 to begin again; {_left_out(others)}"
+            )
+        path = pictures[index]
+        try:
+            image, mask = host.load_picture(path)
+        except (OSError, SyntaxError, ValueError) as error:
+            return io.NodeOutput(block_execution=f"{path.name} is broken and was skipped ({error})")
+        return io.NodeOutput(image, mask, path.stem, len(pictures))
+
+
+def _left_out(others: list[str]) -> str:
+    """In words, which files of the folder are no pictures."""
+    if not others:
+        return "every file in it was a picture"
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return f"left out, because they are no pictures: {', '.join(others[:5])}{more}"

@@ -1,0 +1,176 @@
+"""StrengthGrid, StyleBatch and FolderImage in a real ComfyUI."""
+
+import json
+from pathlib import Path
+
+import folder_paths
+import numpy as np
+import pytest
+import torch
+from comfy_api.latest import io
+from img2img_studio.dev.models import random_conditioning, random_model, random_vae
+from PIL import Image
+
+import nodes as stock
+
+POSITIVE, NEGATIVE = random_conditioning(1), random_conditioning(2)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model("eps")
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """The demo checkpoint's own MODEL, CLIP and VAE."""
+    from img2img_studio.nodes.demo import DemoCheckpoint
+
+    return DemoCheckpoint.execute("eps").args[:3]
+
+
+@pytest.fixture
+def latent():
+    return {"samples": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))}
+
+
+@pytest.fixture
+def grid(nodes, model, latent):
+    def run(rows="strength", row_values="0.3, 0.6", columns="cfg", column_values="1, 4", **options):
+        out = nodes["Img2ImgStrengthGrid"].execute(
+            model, POSITIVE, NEGATIVE, options.pop("latent", latent), random_vae(), rows, row_values, columns,
+            column_values, 0.5, 3, 4.0, "euler", "normal", 7, **options,
+        )  # fmt: skip
+        return out.args[0], out.args[1]["samples"], json.loads(out.args[2]), out.ui
+
+    return run
+
+
+def test_a_cell_is_what_the_chain_makes(nodes, model, latent, grid):
+    _, cells, report, _ = grid()
+    for place, (strength, cfg) in enumerate(((0.3, 1.0), (0.3, 4.0), (0.6, 1.0), (0.6, 4.0))):
+        sigmas = nodes["StrengthScheduler"].execute(model, "normal", 3, strength).args[0]
+        out = nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, latent, sigmas, cfg, "euler", 7).args[0]
+        assert torch.equal(cells[place : place + 1], out["samples"])
+        cell = report["cells"][place]
+        assert (cell["strength"], cell["cfg"]) == (strength, cfg)
+        assert cell["start_sigma"] == float(sigmas[0])
+
+
+def test_it_calls_the_model_only_for_distinct_cells(grid):
+    sheet, cells, report, ui = grid("strength", "0, 0.4, 0.4, 0.8", "steps", "2, 3, 2, 4")
+    assert report["runs"] == 1 + 2 * 3
+    assert report["model_calls"] == 2 * (2 + 3 + 4)
+    assert cells.shape[0] == 16
+    assert torch.equal(cells[5], cells[9])
+    assert len(ui["img2img_grid"][0]["boxes"]) == 16
+    assert sheet.shape[0] == 1
+    unchanged = report["cells"][:4]
+    assert all(cell["ssim_to_input"] == pytest.approx(1.0) for cell in unchanged)
+
+
+@pytest.mark.parametrize(
+    ("rows", "values"), [("sampler", "ddim, ddpm"), ("scheduler", "karras, beta"), ("seed", "1, 2")]
+)
+def test_every_axis_changes_the_picture(grid, rows, values):
+    _, cells, _, _ = grid(rows, values, "strength", "0.6")
+    assert not torch.equal(cells[0], cells[1])
+
+
+def test_prompts_on_an_axis_are_encoded(nodes, toy, latent):
+    model, clip, vae = toy
+    empty = stock.CLIPTextEncode().encode(clip, "")[0]
+    run = nodes["Img2ImgStrengthGrid"].execute
+    texts = ("a red house", "a blue boat, night")
+    cells = run(
+        model, empty, empty, latent, vae, "prompt", "\n".join(texts), "cfg", "3", 0.8, 3, 4.0, "euler", "normal", 7,
+        clip=clip,
+    ).args[1]["samples"]  # fmt: skip
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 3, 0.8).args[0]
+    for place, text in enumerate(texts):
+        prompt = stock.CLIPTextEncode().encode(clip, text)[0]
+        out = nodes["Img2ImgGuidedSampler"].execute(model, prompt, empty, latent, sigmas, 3.0, "euler", 7).args[0]
+        assert torch.equal(cells[place : place + 1], out["samples"])
+
+
+def test_marks_are_counted(grid):
+    assert grid(marks="1, 3")[2]["marks"] == {"strength": {"0.3": 1, "0.6": 1}, "cfg": {"4.0": 2}}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": "prompt", "row_values": "a"}, "clip: it is not connected"),
+        ({"rows": "sampler", "row_values": "magic"}, "row_values: 'magic' at character 1"),
+        ({"columns": "strength", "column_values": "0.5"}, "columns: both axes are strength"),
+        ({"latent": {"samples": torch.zeros(2, 4, 8, 8)}}, "latent: it holds 2 pictures"),
+    ],
+)
+def test_what_cannot_work_is_refused(grid, options, message):
+    with pytest.raises(ValueError, match=message):
+        grid(**options)
+
+
+def test_unreadable_axes_are_refused_before_anything_runs(nodes):
+    validate = nodes["Img2ImgStrengthGrid"].validate_inputs
+    assert validate("sampler", "euler", "cfg", "1, 2") is True
+    assert "'magic' at character 8" in validate("sampler", "euler, magic", "cfg", "1")
+    assert validate("sampler", None, "cfg", "1") is True
+
+
+def test_styles_become_prompts(nodes, toy):
+    clip = toy[1]
+    node = nodes["Img2ImgStyleBatch"]
+    conditionings, names = node.execute(clip, "oil painting\nwatercolor\n", "a house, {style}, detailed").args
+    assert names == ["oil painting", "watercolor"]
+    for conditioning, name in zip(conditionings, names, strict=True):
+        expected = stock.CLIPTextEncode().encode(clip, f"a house, {name}, detailed")[0]
+        assert torch.equal(conditioning[0][0], expected[0][0])
+    assert all(output.is_output_list for output in node.define_schema().outputs)
+    default = {one.id: one.default for one in node.define_schema().inputs if isinstance(one, io.String.Input)}
+    assert node.validate_inputs(**default) is True
+    assert "line 2 is empty" in node.validate_inputs("a\n\nb", "{style}")
+    assert "put {style} into it" in node.validate_inputs("a", "style")
+
+
+@pytest.fixture
+def folder():
+    """Three pictures, a broken one, and two files that are none, in the input folder."""
+    place = Path(folder_paths.get_input_directory()) / "holiday"
+    place.mkdir(exist_ok=True)
+    for number in range(3):
+        Image.fromarray(np.full((8, 8, 3), 40 * number, dtype=np.uint8)).save(place / f"{number}.png")
+    whole = (place / "2.png").read_bytes()
+    (place / "3.png").write_bytes(whole[: len(whole) - 25])
+    (place / "4.txt").write_text("no picture")
+    (place / "5.png").write_bytes(b"no picture either")
+    return "holiday"
+
+
+def test_a_folder_gives_one_picture_at_a_time(nodes, folder):
+    run = nodes["Img2ImgFolderImage"].execute
+    for number in range(3):
+        image, _, name, count = run(folder, number, "*").args
+        assert (name, count) == (str(number), 4)
+        assert float(image[0, 0, 0, 0]) == pytest.approx(40 * number / 255)
+    assert "3.png is broken and was skipped" in run(folder, 3, "*").block_execution
+    with pytest.raises(ValueError, match=r"holds 4 pictures, 0 to 3: all are done.*4.txt, 5.png"):
+        run(folder, 4, "*")
+    assert run(folder, 0, "2*").args[2] == "2"
+
+
+def test_folders_elsewhere_are_refused(nodes, folder):
+    run = nodes["Img2ImgFolderImage"].execute
+    for place in ("..", "/", "holiday/../..", "nowhere"):
+        with pytest.raises(ValueError, match=r"folder: .* is no folder inside ComfyUI's input folder"):
+            run(place, 0, "*")
+    with pytest.raises(ValueError, match=r"folder: there is no picture like '\*.gif'"):
+        run(folder, 0, "*.gif")
+
+
+def test_a_changed_file_runs_again(nodes, folder):
+    fingerprint = nodes["Img2ImgFolderImage"].fingerprint_inputs
+    before = fingerprint(folder, 1, "*")
+    assert before == fingerprint(folder, 1, "*")
+    Image.new("RGB", (9, 9)).save(Path(folder_paths.get_input_directory()) / folder / "1.png")
+    assert fingerprint(folder, 1, "*") != before

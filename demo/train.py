@@ -44,8 +44,6 @@ from models import LATENT_SCALE, TEXT_CONFIG, UNET_CONFIG, Family, TextEncoder, 
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZE = 128
-SCENES = 20_000  # pictures the autoencoder learns from
-ENCODED = 9_000  # of these, the pictures the denoiser learns from
 CROP = 64
 LATENT_NOISE = 0.04  # the decoder learns with this much noise, so that a denoiser's small errors stay small
 LEAVE_OUT = 0.12  # chance that a caption leaves an attribute unsaid
@@ -140,13 +138,13 @@ class Fit(Generic[Model]):
         return self.average
 
 
-def rendered(work: Path) -> np.ndarray:
-    """The training pictures [SCENES, SIZE, SIZE, 3], uint8, drawn once and then read from the work folder."""
-    path = work / f"scenes_{SCENES}_{SIZE}.npy"
+def rendered(count: int, work: Path) -> np.ndarray:
+    """The training pictures [count, SIZE, SIZE, 3], uint8, drawn once and then read from the work folder."""
+    path = work / f"scenes_{count}_{SIZE}.npy"
     if not path.exists():
         partial = path.with_suffix(".part")
-        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (SCENES, SIZE, SIZE, 3))
-        for seed in tqdm(range(SCENES), desc="scenes", mininterval=10):
+        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, SIZE, SIZE, 3))
+        for seed in tqdm(range(count), desc="scenes", mininterval=10):
             pictures[seed] = np.asarray(world.scene(world.random_attributes(seed), seed, SIZE))
         pictures.flush()
         partial.rename(path)
@@ -225,7 +223,7 @@ def train_autoencoder(pictures: np.ndarray, budget: Budget, work: Path) -> TAESD
 @torch.no_grad()
 def calibrate(model: TAESD, pictures: np.ndarray) -> None:
     """Set the VAE's own scale and shift so that latent * LATENT_SCALE has mean 0 and deviation 1."""
-    latents = torch.cat([model.encode(as_pixels(pictures[i : i + 50])) for i in range(0, 500, 50)])
+    latents = torch.cat([model.encode(as_pixels(pictures[i : i + 50])) for i in range(0, min(500, len(pictures)), 50)])
     spread = latents.std() * LATENT_SCALE
     model.vae_shift.copy_((model.vae_shift - latents.mean()) / spread)
     model.vae_scale.mul_(spread)
@@ -233,11 +231,11 @@ def calibrate(model: TAESD, pictures: np.ndarray) -> None:
 
 @torch.no_grad()
 def encoded(model: TAESD, pictures: np.ndarray, work: Path) -> torch.Tensor:
-    """The training pictures in model space [ENCODED, 4, SIZE/8, SIZE/8], encoded once."""
-    path = work / f"latents_{ENCODED}.pt"
+    """Pictures in model space [n, 4, SIZE/8, SIZE/8], encoded once and then read from the work folder."""
+    path = work / f"latents_{len(pictures)}.pt"
     if not path.exists():
         latents = []
-        for start in tqdm(range(0, ENCODED, 20), desc="latents", mininterval=10):
+        for start in tqdm(range(0, len(pictures), 20), desc="latents", mininterval=10):
             with torch.autocast(DEVICE.type, torch.bfloat16):
                 latents.append(model.encode(as_pixels(pictures[start : start + 20])).float() * LATENT_SCALE)
         torch.save(torch.cat(latents).cpu(), path)
@@ -303,7 +301,7 @@ def caption_for(seed: int, step: int, draw: np.random.Generator) -> str:
     """The caption of a training scene, worded anew at every step, or an empty one."""
     if draw.random() < EMPTY_PROMPTS:
         return ""
-    return world.caption(world.random_attributes(seed), seed + step * SCENES, LEAVE_OUT)
+    return world.caption(world.random_attributes(seed), seed + step * world.HELD_OUT_SEEDS.start, LEAVE_OUT)
 
 
 def write(path: Path, state: dict[str, torch.Tensor], what: str, how: str, config: dict[str, object]) -> None:
@@ -323,8 +321,8 @@ def steps_done(name: str, work: Path) -> str:
 
 BUDGETS = {
     "autoencoder": Budget(steps=20_000, minutes=27, batch=4, learning_rate=1e-3),
-    "eps": Budget(steps=40_000, minutes=75, batch=16, learning_rate=6e-4),
-    "flow": Budget(steps=20_000, minutes=50, batch=16, learning_rate=5e-4),
+    "eps": Budget(steps=40_000, minutes=72, batch=16, learning_rate=6e-4),
+    "flow": Budget(steps=20_000, minutes=54, batch=16, learning_rate=5e-4),
 }
 
 
@@ -335,6 +333,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=DEMO, help="folder for the safetensors files")
     parser.add_argument("--stage", choices=["all", *BUDGETS], default="all", help="run up to a stage, or all of them")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument("--scenes", type=int, default=20_000, help="pictures the autoencoder learns from")
+    parser.add_argument("--encoded", type=int, default=9_000, help="of these, the pictures the denoisers learn from")
     for name, budget in BUDGETS.items():
         parser.add_argument(f"--{name}-steps", type=int, default=budget.steps, help="at most")
         parser.add_argument(f"--{name}-minutes", type=float, default=budget.minutes, help="at most")
@@ -350,12 +350,12 @@ def main() -> None:
         budget.steps = getattr(chosen, f"{name}_steps")
         budget.minutes = getattr(chosen, f"{name}_minutes")
 
-    pictures = rendered(chosen.work)
+    pictures = rendered(chosen.scenes, chosen.work)
     vae = train_autoencoder(pictures, BUDGETS["autoencoder"], chosen.work)
     calibrate(vae, pictures)
     if chosen.stage == "autoencoder":
         return
-    latents = encoded(vae, pictures, chosen.work)
+    latents = encoded(vae, pictures[: chosen.encoded], chosen.work)
     eps = train_denoiser(Family("eps"), latents, vae, BUDGETS["eps"], chosen.work)
     if chosen.stage == "eps":
         return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import statistics
 import sys
 import time
@@ -17,8 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import results
-from dev import host
+from benchmarks import pack, results
 
 TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.01
 STEPS, DENOISE, CFG, SEED = 20, 0.6, 7.5, 7
@@ -30,9 +28,10 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--pairs", type=int, default=15)
     arguments = parser.parse_args()
-    pack, stock, models = _load_comfyui(arguments.device)
+    nodes = pack.load(arguments.device)
+    stock, models = importlib.import_module("nodes"), importlib.import_module("dev.models")
     with torch.inference_mode():
-        ours, theirs = _runs(pack, stock, models, arguments.device)
+        ours, theirs = _runs(nodes, stock, models, arguments.device)
         if not ours().equal(theirs()):
             sys.exit("The two runs do not give the same bits, so their times cannot be compared.")
         ratios = [_ratio(ours, theirs, first) for first in [True, False] * (arguments.pairs // 2 + 1)][
@@ -51,24 +50,8 @@ def main() -> None:
     sys.exit("GuidedSampler costs more than it may." if failed else 0)
 
 
-def _load_comfyui(device: str) -> tuple[dict[str, Any], Any, Any]:
-    """The pack's nodes by id, ComfyUI's own nodes, and the models to run them on."""
-    sys.path.insert(0, str(host.find().path))
-    importlib.import_module("comfy.cli_args").args.cpu = device == "cpu"
-    importlib.import_module("utils.extra_config")  # as ComfyUI's main.py does, before nodes.py changes sys.path
-    stock = importlib.import_module("nodes")
-    spec = importlib.util.spec_from_file_location(
-        "img2img_studio", host.ROOT / "__init__.py", submodule_search_locations=[str(host.ROOT)]
-    )
-    assert spec
-    assert spec.loader
-    pack = sys.modules["img2img_studio"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pack)
-    return pack.NODE_CLASS_MAPPINGS, stock, importlib.import_module("dev.models")
-
-
 def _runs(
-    pack: dict[str, Any], stock: Any, models: Any, device: str
+    nodes: dict[str, Any], stock: Any, models: Any, device: str
 ) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
     """GuidedSampler and KSampler on the same model, latent, prompt and seed."""
     if device == "cuda":
@@ -78,8 +61,8 @@ def _runs(
     model = models.random_model("eps", unet=unet, dtype=dtype)
     prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
     latent = {"samples": torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(3))}
-    schedule = pack["StrengthScheduler"].execute(model, "normal", STEPS, DENOISE, measure="steps")
-    sampler = pack["Img2ImgGuidedSampler"]
+    schedule = nodes["StrengthScheduler"].execute(model, "normal", STEPS, DENOISE, measure="steps")
+    sampler = nodes["Img2ImgGuidedSampler"]
 
     def ours() -> torch.Tensor:
         out = sampler.execute(model, *prompts, latent, schedule.args[0], CFG, "euler", SEED)

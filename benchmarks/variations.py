@@ -1,0 +1,97 @@
+"""What do eight variations cost against one stock KSampler batch of eight, and does memory stay flat beyond the split?
+
+At most 1.02 times the time. Memory is the peak of the whole process while ever more variations are made four at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+
+from benchmarks import pack, results
+
+TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.1
+COUNT, STEPS, CFG, SEED, PAIRS, SPLIT = 8, 12, 3.0, 7, 9, 4
+COUNTS = (4, 8, 16, 32)
+
+
+def main() -> None:
+    """Measure pairs of runs for time, and processes of their own for memory."""
+    if len(sys.argv) > 1:
+        print(_peak(int(sys.argv[1])))
+        return
+    with torch.inference_mode():
+        ours, theirs = _runs()
+        ratios = []
+        for place in range(PAIRS):
+            first, second = (ours, theirs) if place % 2 else (theirs, ours)
+            times = {run: _seconds(run) for run in (first, second)}
+            ratios.append(times[ours] / times[theirs])
+    on = results.processor()
+    question = f"{COUNT} variations against a KSampler batch of {COUNT}, time"
+    results.write(question, f"{statistics.median(ratios):.3f}", f"at most {TIME_LIMIT}", on)
+    peaks = [_peak_in_a_process(count) for count in COUNTS]
+    shown = ", ".join(f"{count}: {peak / peaks[0]:.3f}" for count, peak in zip(COUNTS, peaks, strict=True))
+    results.write(
+        f"Peak memory of N variations, {SPLIT} at a time, against {COUNTS[0]}", shown, f"at most {MEMORY_LIMIT}", on
+    )
+
+
+def _runs() -> tuple[Any, Any]:
+    nodes, model, prompts, latent = _setting()
+    stock = importlib.import_module("nodes")
+    batch = {"samples": latent["samples"].repeat(COUNT, 1, 1, 1)}
+
+    def ours() -> None:
+        nodes["VariationBatch"].execute(
+            model, *prompts, latent, COUNT, 0.6, STEPS, CFG, "euler", "normal", SEED, 1.0, measure="steps"
+        )
+
+    def theirs() -> None:
+        stock.common_ksampler(model, SEED, STEPS, CFG, "euler", "normal", *prompts, batch, 0.6)
+
+    ours()
+    theirs()
+    return ours, theirs
+
+
+def _setting() -> tuple[dict[str, Any], Any, tuple[Any, Any], dict[str, Any]]:
+    nodes = pack.load()
+    models = importlib.import_module("dev.models")
+    model = models.random_model("eps", unet=models.SD15_UNET | {"model_channels": 64, "context_dim": 768})
+    prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
+    return nodes, model, prompts, {"samples": torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))}
+
+
+def _seconds(run: Any) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def _peak(count: int) -> int:
+    """Kilobytes this process held at the worst moment of making so many variations."""
+    import resource
+
+    nodes, model, prompts, latent = _setting()
+    with torch.inference_mode():
+        nodes["VariationBatch"].execute(
+            model, *prompts, latent, count, 0.6, 3, CFG, "euler", "normal", SEED, 1.0, batch_limit=SPLIT
+        )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _peak_in_a_process(count: int) -> int:
+    command = [sys.executable, "-m", "benchmarks.variations", str(count)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(said.strip().splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -61,7 +61,7 @@ def _run(server: Server, arguments: argparse.Namespace) -> None:
         print(f"{arguments.workflow}, {label}: {time.monotonic() - began:.1f} s", flush=True)
         pictures = pictures or server.images(run, start)
         labels = labels or ["input"]
-        made = [picture for node in run.outputs if node != start for picture in server.images(run, node)]
+        made = [picture for node in prompts.savers(prompt) for picture in server.images(run, node)]
         pictures += made
         labels += [label] * len(made)
         _save(made, run, f"{arguments.workflow}_{label.replace(' ', '_')}")

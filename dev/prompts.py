@@ -82,6 +82,11 @@ def with_start_shown(prompt: Prompt) -> tuple[Prompt, str]:
     return prompt, _add(prompt, "PreviewImage", {"images": start})
 
 
+def savers(prompt: Prompt) -> list[str]:
+    """The ids of the nodes that save its results."""
+    return [name for name, node in prompt.items() if node["class_type"] == "SaveImage"]
+
+
 def _of(prompt: Prompt, *kinds: str) -> list[dict[str, Any]]:
     return [node for node in prompt.values() if node["class_type"] in kinds]
 

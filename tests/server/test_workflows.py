@@ -1,15 +1,16 @@
 """The shipped workflows: what the builder makes of the schemas, valid, tidy, and running on the real server."""
 
 import json
-import subprocess
-import sys
 from copy import deepcopy
 from itertools import combinations
 
 import pytest
+from comfy_cli.cql.engine import Graph as Schemas
+from comfy_cli.link_integrity import broken_link_findings
+from comfy_cli.workflow_to_api import convert_ui_to_api
 from img2img_studio.dev import workflows
 from img2img_studio.dev.host import ROOT
-from img2img_studio.dev.prompts import on_demo_checkpoint
+from img2img_studio.dev.prompts import on_demo_checkpoint, savers
 from PIL import Image
 
 NAMES = sorted(workflows.WORKFLOWS)
@@ -26,22 +27,26 @@ def test_it_is_what_the_builder_makes(server, name):
     assert shipped == workflows.build(name, server.object_info), "run `python -m nox -s workflows`"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_valid(server, name, tmp_path):
-    """By comfy-cli against the server's schemas, on a machine that has the files it names."""
+@pytest.fixture(scope="module")
+def schemas(server):
+    """What comfy-cli knows of the server's nodes, on a machine that has the files which the workflows name."""
     info = deepcopy(server.object_info)
-    for kind, label, name_of_file in (
+    for kind, label, file in (
         ("CheckpointLoaderSimple", "ckpt_name", workflows.CHECKPOINT["name"]),
         ("ControlNetLoader", "control_net_name", workflows.CONTROL_NET["name"]),
     ):
-        info[kind]["input"]["required"][label][0] = [name_of_file]
-    schemas = tmp_path / "object_info.json"
-    schemas.write_text(json.dumps(info))
-    command = ["workflow", "validate", "--workflow", str(ROOT / "workflows" / f"{name}.json"), "--input", str(schemas)]
-    done = subprocess.run(
-        [sys.executable, "-m", "comfy_cli", "--skip-prompt", *command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+        info[kind]["input"]["required"][label][0] = [file]
+    return Schemas.from_object_info(info)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_valid(schemas, load_workflow, name):
+    """What `comfy workflow validate` says of it."""
+    workflow = load_workflow(name)
+    assert broken_link_findings(workflow) == ([], [])
+    findings = schemas.validate_workflow(convert_ui_to_api(workflow, schemas.object_info))
+    assert findings["valid"], findings["errors"]
+    assert findings["warnings"] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,11 +87,10 @@ def test_it_runs(server, load_workflow, name):
     """On the toy checkpoint in place of the stock loader."""
     prompt = on_demo_checkpoint(server.to_prompt(load_workflow(name)))
     run = server.run(prompt)
-    for node in prompt:
-        if prompt[node]["class_type"] == "SaveImage":
-            images = server.images(run, node)
-            assert images
-            assert all(low < high for image in images for low, high in image.getextrema()), "a picture of one colour"
+    for node in savers(prompt):
+        images = server.images(run, node)
+        assert images
+        assert all(low < high for image in images for low, high in image.getextrema()), "a picture of one colour"
     reports = [text for text in run.texts if text.startswith("{")]
     assert all(json.loads(report, parse_constant=pytest.fail) for report in reports)
     assert reports or name == "02_strength_sweep"
@@ -99,7 +103,7 @@ def test_the_controlnet_workflow_runs_with_a_controlnet(server, load_workflow, c
     loader = next(node for node in held.values() if node["class_type"] == "ControlNetLoader")
     loader["inputs"]["control_net_name"] = control_net_name
     run = server.run(held)
-    saver = next(name for name, node in held.items() if node["class_type"] == "SaveImage")
+    (saver,) = savers(held)
     assert server.images(run, saver)[0].tobytes() != server.images(without, saver)[0].tobytes()
 
 

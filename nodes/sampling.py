@@ -36,13 +36,15 @@ def choose_start(
         return host.Start(opened.samples, host.draw_noise(opened.samples, seed, opened.items)), "noise drawn here"
     if record is None:
         return _as_it_is(model, opened, first), "the samples as they are, without noise"
-    if add_noise == "auto" and abs(record.sigma - first) > 1e-5 * first:
+    at_its_level = abs(record.sigma - first) <= 1e-5 * first
+    if add_noise == "auto" and not at_its_level:
         raise ValueError(
             f"sigmas: they start at {first:.6g}, but the latent was noised for {record.sigma:.6g}; connect the same "
             f"SIGMAS to SDEdit Noise and here, or set add_noise to enable (noise it anew) or disable (take it as it is)"
         )
     if opened.intact:
-        return host.Start(record.clean, record.noise, record.state), "the noised latent"
+        state = record.state if at_its_level else host.state_of(model, opened.samples, record.sigma)
+        return host.Start(record.clean, record.noise, state), "the noised latent"
     if opened.mask is not None and add_noise == "auto":
         raise ValueError(
             "latent: it was changed after SDEdit Noise, so what the mask should keep is not known any more; change the "

@@ -25,6 +25,8 @@ SETTINGS = {
     "Comfy.TutorialCompleted": True,
     "Comfy.Minimap.Visible": False,
     "Comfy.Validation.Workflows": True,
+    "Comfy.Graph.CanvasInfo": False,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,  # text is drawn at every zoom
     # The shipped workflows name checkpoints to download; this machine need not have them.
     "Comfy.Workflow.ShowMissingModelsWarning": False,
 }
@@ -32,6 +34,14 @@ SETTINGS = {
 READY = "() => window.app?.vueAppReady && window.app.graph && !document.querySelector('.p-progressspinner')"
 LOADED = "count => window.app.graph.nodes.length === count"
 LONGEST_START_MS = 120_000
+TOOLBARS = 110  # pixels at each side of the window
+# Left, top, right, bottom of everything on the canvas.
+GRAPH_BOX = """() => {
+    const things = [...window.app.graph.nodes, ...window.app.graph.groups];
+    const boxes = things.map(({ boundingRect: [x, y, width, height] }) => [x, y, x + width, y + height]);
+    const outermost = (side, pick) => pick(...boxes.map(box => box[side]));
+    return [...[0, 1].map(side => outermost(side, Math.min)), ...[2, 3].map(side => outermost(side, Math.max))];
+}"""
 # The frontend asks for a help page in the user's language first, and is content not to find one.
 TRANSLATED_HELP = re.compile(r"/docs/\w+/[\w-]+\.md")
 
@@ -89,6 +99,11 @@ class Frontend:
         """A workflow file as the template browser delivers it."""
         return self.page.request.get(f"{self.url}/api/workflow_templates/{self.pack}/{template}.json").json()
 
+    def load(self, workflow: dict[str, Any]) -> None:
+        """Put a workflow (UI format) on the canvas, checked as the template browser checks it."""
+        self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+        self.page.wait_for_function(LOADED, arg=len(workflow["nodes"]))
+
     def browse_templates(self) -> None:
         """Open the template browser at this pack's workflows."""
         self.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates')")
@@ -124,14 +139,25 @@ class Frontend:
         """Press the button that queues the workflow."""
         self.page.get_by_test_id("queue-button").get_by_role("button").first.click()
 
-    def fit_view(self) -> None:
-        """Show the whole graph."""
-        self.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(800)
-
-    def picture(self, file: Path) -> None:
-        """Save what is on the screen."""
-        self.page.screenshot(path=file)
+    def graph_picture(self, file: Path, scale: float = 0.8, margin: int = 24) -> None:
+        """Save a picture of the whole graph and nothing around it, at `scale` pixels for a unit of the canvas."""
+        left, top, right, bottom = self.page.evaluate(GRAPH_BOX)
+        width, height = (round(length * scale) + 2 * margin for length in (right - left, bottom - top))
+        # Room for the toolbars, which are cut off again.
+        self.page.set_viewport_size({"width": width + 2 * TOOLBARS, "height": height + 2 * TOOLBARS})
+        self.page.evaluate(
+            """([left, top, scale, bars, margin]) => {
+                const { ds, canvas } = window.app.canvas;
+                const place = canvas.getBoundingClientRect();
+                ds.scale = scale;
+                ds.offset = [(bars + margin - place.left) / scale - left, (bars + margin - place.top) / scale - top];
+                window.app.canvas.setDirty(true, true);
+            }""",
+            [left, top, scale, TOOLBARS, margin],
+        )
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_timeout(1500)
+        self.page.screenshot(path=file, clip={"x": TOOLBARS, "y": TOOLBARS, "width": width, "height": height})
 
     def _pack(self) -> str:
         """The folder name under which ComfyUI has installed this pack."""

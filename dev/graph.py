@@ -18,8 +18,9 @@ PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
 # Heights in the units of the canvas, large enough for both of the frontend's renderers.
-SLOT, WIDGET, TEXT, PICTURE, BAR = 24, 34, 120, 280, 60
-SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "Img2ImgDemoCheckpoint", "ProgressiveRefine"}
+SLOT, WIDGET, TEXT, CURVE, BAR = 24, 34, 120, 240, 60
+# Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
+SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "ProgressiveRefine"}
 SHOWS_CURVE = {"StrengthScheduler"}
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
 COLOURS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
@@ -78,7 +79,7 @@ class Graph:
         if unknown:
             raise KeyError(f"{kind} has no input {sorted(unknown)}, only {list(inputs)}")
         origin = PACK if schema["python_module"].startswith("custom_nodes.") else COMFYUI
-        data = self._place(kind, title, _height(kind, inputs, len(schema["output"])))
+        data = self._place(kind, title, _height(kind, inputs, len(schema["output"]), self._width()))
         data["properties"] = {"Node name for S&R": kind, **origin} | ({"models": [models]} if models else {})
         data["inputs"] = [
             self._input(data["id"], slot, name, spec, values)
@@ -113,6 +114,10 @@ class Graph:
             "version": 0.4,
         }
 
+    def _width(self) -> int:
+        """The width of the nodes in the current column."""
+        return self.groups[-1]["bounding"][2] - 2 * MARGIN
+
     def _place(self, kind: str, title: str | None, height: int) -> dict[str, Any]:
         """A node's frame at the bottom of the current column, which grows by it."""
         group = self.groups[-1]["bounding"]
@@ -124,7 +129,7 @@ class Graph:
             "id": number,
             "type": kind,
             "pos": [group[0] + MARGIN, top],
-            "size": [group[2] - 2 * MARGIN, height],
+            "size": [self._width(), height],
             "flags": {},
             "order": number - 1,
             "mode": 0,
@@ -175,11 +180,11 @@ def _widget_values(name: str, spec: list[Any], values: dict[str, Any]) -> list[A
     return [value, *companions]
 
 
-def _height(kind: str, inputs: dict[str, Any], outputs: int) -> int:
+def _height(kind: str, inputs: dict[str, Any], outputs: int, width: int) -> int:
     """Room for the slots, the widgets, and what the node shows in its body."""
     widgets = [spec for spec in inputs.values() if _is_widget(spec)]
     texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in widgets)
     height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + 20
     height += WIDGET * sum(bool(len(spec) > 1 and spec[1].get("control_after_generate")) for spec in widgets)
-    height += PICTURE * (kind in SHOWS_PICTURE) + PICTURE * (kind in SHOWS_CURVE) + TEXT * (kind == "PreviewAny")
+    height += width * (kind in SHOWS_PICTURE) + CURVE * (kind in SHOWS_CURVE) + 2 * TEXT * (kind == "PreviewAny")
     return max(height, BAR)

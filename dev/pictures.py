@@ -20,7 +20,6 @@ from .server import Server
 
 PICTURES = host.ROOT / "pictures"
 WORKFLOW = "00_try_without_a_model"
-SCREEN = (2400, 1000)  # wide enough for the frontend to show every word of the graph
 
 
 def main() -> None:
@@ -55,14 +54,13 @@ def plot_prompt(model: str) -> dict[str, Any]:
 def save_graph(server: Server) -> None:
     """The workflow that needs no download, after a run: every node, the live curve and the results."""
     with running_chromium(chromium.find_or_install()) as browser:
-        tab = Frontend(browser, server.url, *SCREEN)
-        tab.open(WORKFLOW)
+        tab = Frontend(browser, server.url)
+        tab.open(WORKFLOW, vue_nodes=True)
         before = len(server.get("history"))
         tab.run()
         while len(server.get("history")) == before:
             time.sleep(0.5)
-        tab.fit_view()
-        tab.picture(PICTURES / "graph.png")
+        tab.graph_picture(PICTURES / "graph.png", scale=0.7)
 
 
 def save_demo() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from . import host
 from .graph import Graph, Node, Output
-from .prompts import on_demo_checkpoint, with_start_shown
+from .prompts import on_demo_checkpoint, savers, with_start_shown
 from .server import Server
 from .sheet import labelled_row
 
@@ -44,6 +44,7 @@ def try_without_a_model(graph: Graph) -> None:
     """The toy checkpoint that ships with the pack gives the model and the picture."""
     graph.column("Toy model and drawing")
     demo = graph.add("Img2ImgDemoCheckpoint")
+    graph.add("PreviewImage", "The drawing", images=demo["IMAGE"])
     graph.note(
         "**Press Run.** Nothing to download: a tiny model ships with the pack and brings a drawing of its own.\n\n"
         "The model is a *toy*. It knows small painted scenes and a few words (house, tree, boat, car; colours; day, "
@@ -415,8 +416,7 @@ def thumbnail(workflow: dict[str, Any], server: Server) -> Image.Image:
     """Run a workflow on the toy checkpoint: where it starts, and the pictures that it saves."""
     prompt, start = with_start_shown(on_demo_checkpoint(server.to_prompt(workflow)))
     run = server.run(prompt)
-    savers = [node for node in prompt if prompt[node]["class_type"] == "SaveImage"]
-    results = [picture for node in savers for picture in server.images(run, node)]
+    results = [picture for node in savers(prompt) for picture in server.images(run, node)]
     return labelled_row([*server.images(run, start), *results], ["input"] + ["toy model"] * len(results), HEIGHT)
 
 

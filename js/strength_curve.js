@@ -33,7 +33,7 @@ const curves = new Set();
 
 function createPanel() {
   const panel = document.createElement("div");
-  panel.className = "img2imgstudio-panel";
+  panel.className = "img2imgstudio-panel widget-expands"; // the latter makes Nodes 2.0 give it the room that is left
   // Nodes 2.0 would collapse an element without a height of its own, also before the style sheet has arrived.
   panel.style.minHeight = `${HEIGHT}px`;
   panel.innerHTML = PANEL;

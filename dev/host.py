@@ -48,7 +48,7 @@ class Host:
 
 def find() -> Host:
     """The existing or the already built ComfyUI, with this pack among its packs; HostMissing if there is none."""
-    host = _existing() or Host(CACHE / "comfyui", _venv_python(CACHE / "venv"))
+    host = _existing() or Host(CACHE / "comfyui", venv_python(CACHE / "venv"))
     if not (host.path / "main.py").is_file() or not host.python.is_file():
         raise HostMissing(
             f"No ComfyUI at {host.path} with a Python at {host.python}. Run `python -m nox -s test`, which builds one, "
@@ -61,8 +61,8 @@ def find() -> Host:
 def provide() -> Host:
     """Find a ComfyUI, building the pinned one first where none exists."""
     if _existing() is None:
-        _build_once(CACHE / "comfyui", CARRIER, _build_comfyui)
-        _build_once(CACHE / "venv", _python_version() + VERSIONS.read_text(encoding="utf-8"), _build_venv)
+        build_once(CACHE / "comfyui", CARRIER, _build_comfyui)
+        build_once(CACHE / "venv", _python_version() + VERSIONS.read_text(encoding="utf-8"), _build_venv)
     return find()
 
 
@@ -71,15 +71,15 @@ def provide_tools(host: Host, group: str) -> Path:
 
     def build(folder: Path) -> None:
         _uv("venv", "--relocatable", "--python", host.python, folder)
-        _uv("pip", "install", "--python", _venv_python(folder), "--group", group)
-        site_packages = Path(_output(_venv_python(folder), "import sysconfig; print(sysconfig.get_path('purelib'))"))
+        _uv("pip", "install", "--python", venv_python(folder), "--group", group)
+        site_packages = Path(_output(venv_python(folder), "import sysconfig; print(sysconfig.get_path('purelib'))"))
         below = _output(host.python, "import sys; print(*(p for p in sys.path if p.endswith('-packages')), sep='\\n')")
         (site_packages / "host_packages.pth").write_text(below + "\n", encoding="utf-8")
 
     name = hashlib.sha256(f"{host.python}".encode()).hexdigest()[:8]
     target = CACHE / f"tools-{group}-{name}"
-    _build_once(target, f"{host.python} {(ROOT / 'pyproject.toml').read_text(encoding='utf-8')}", build)
-    return _venv_python(target)
+    build_once(target, f"{host.python} {(ROOT / 'pyproject.toml').read_text(encoding='utf-8')}", build)
+    return venv_python(target)
 
 
 def device_arguments(host: Host) -> list[str]:
@@ -110,7 +110,7 @@ def _python_of(comfyui: Path) -> Path:
     if named:
         return Path(named).expanduser().absolute()  # not resolved: a virtual environment's Python is a link
     folders = [comfyui / ".venv", comfyui / "venv", comfyui.parent / ".venv", comfyui.parent / "venv"]
-    candidates = [_venv_python(folder) for folder in folders] + [comfyui.parent / "python_embeded" / "python.exe"]
+    candidates = [venv_python(folder) for folder in folders] + [comfyui.parent / "python_embeded" / "python.exe"]
     return next((python for python in candidates if python.is_file()), Path(sys.executable))
 
 
@@ -134,7 +134,7 @@ def _link_pack(custom_nodes: Path) -> None:
     print(f"Linked this pack into {custom_nodes}")
 
 
-def _build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> None:
+def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> None:
     """Have `build(folder)` make `target`, once for each recipe, complete or not at all."""
     from filelock import FileLock
 
@@ -167,10 +167,10 @@ def _build_venv(folder: Path) -> None:
     """A virtual environment with ComfyUI's requirements, and `requests`, which this ComfyUI forgot to name."""
     wanted = ["--requirements", CACHE / "comfyui" / "requirements.txt", "requests"]
     _uv("venv", "--relocatable", "--python", sys.executable, folder)
-    _uv("pip", "install", "--python", _venv_python(folder), *wanted, "--constraints", VERSIONS)
+    _uv("pip", "install", "--python", venv_python(folder), *wanted, "--constraints", VERSIONS)
 
 
-def _venv_python(venv: Path) -> Path:
+def venv_python(venv: Path) -> Path:
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 

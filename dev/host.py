@@ -171,6 +171,7 @@ def _build_venv(folder: Path) -> None:
 
 
 def venv_python(venv: Path) -> Path:
+    """Where a virtual environment keeps its Python."""
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 

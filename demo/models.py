@@ -136,6 +136,10 @@ class Family:
         """What the model has to say: the noise, or the velocity noise - x0."""
         return noise if self.name == "eps" else noise - clean
 
+    def weight(self, sigma: torch.Tensor) -> torch.Tensor:
+        """How much an error counts. `eps` counts more where noise hides the picture: there day turns into night."""
+        return (1 + sigma**2).clamp(max=10) if self.name == "eps" else torch.ones_like(sigma)
+
     def model_input(self, state: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """ComfyUI's `calculate_input`: unit variance for `eps`, unchanged for `flow`."""
         return state / (1 + sigma**2).sqrt() if self.name == "eps" else state

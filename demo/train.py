@@ -282,7 +282,7 @@ def train_denoiser(family: Family, latents: torch.Tensor, vae: TAESD, budget: Bu
         sigma = family.sigma(share)[:, None, None, None]
         state = family.model_input(family.state(clean, noise, sigma), sigma)
         said = model(state, family.timestep(share), context=text(prompts).to(DEVICE))
-        return (said.float() - family.target(clean, noise)).square().mean()
+        return (family.weight(sigma) * (said.float() - family.target(clean, noise)).square()).mean()
 
     def sheet(model: UNetModel, path: Path) -> None:
         as_picture(decoded_samples(family, model, vae, text), 6).save(path)
@@ -321,7 +321,7 @@ def steps_done(name: str, work: Path) -> str:
 
 BUDGETS = {
     "autoencoder": Budget(steps=20_000, minutes=27, batch=4, learning_rate=1e-3),
-    "eps": Budget(steps=40_000, minutes=72, batch=16, learning_rate=6e-4),
+    "eps": Budget(steps=40_000, minutes=69, batch=16, learning_rate=6e-4),
     "flow": Budget(steps=20_000, minutes=54, batch=16, learning_rate=5e-4),
 }
 

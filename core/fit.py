@@ -94,6 +94,26 @@ def plan_fit(
     return Fit(original, resampled, canvas, top, left, fill)
 
 
+def plan_canvas(
+    height: int, width: int, left: int, top: int, right: int, bottom: int, multiple: int = 8, fill: str = "edge"
+) -> Fit:
+    """Plan a larger canvas around a picture, which stays as it is.
+
+    left, top, right, bottom: pixels to add, 0 or more
+    multiple: both sides of the canvas become whole multiples of this; what that takes is added on the sides that grow,
+              right and bottom first
+    """
+    _check_choices(0, "pad", "keep aspect", multiple, fill)
+    if min(left, top, right, bottom) < 0:
+        raise ValueError(f"left, top, right and bottom must be 0 or more, got {left}, {top}, {right}, {bottom}")
+    canvas = Size(
+        *(ceil(Fraction(side, multiple)) * multiple for side in (height + top + bottom, width + left + right))
+    )
+    top += canvas.height - height - top - bottom if top and not bottom else 0
+    left += canvas.width - width - left - right if left and not right else 0
+    return Fit(Size(height, width), Size(height, width), canvas, top, left, fill)
+
+
 def apply_fit(image: Tensor, fit: Fit) -> tuple[Tensor, Tensor]:
     """Scale a picture and place it on its canvas.
 

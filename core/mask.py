@@ -81,3 +81,16 @@ def _push_pull(weighted: Tensor, weight: Tensor) -> Tensor:
     coarse = [functional.avg_pool2d(functional.pad(part, pad), window) for part in (weighted, weight)]
     filled = functional.interpolate(_push_pull(*coarse), size=(height + pad[3], width + pad[1]), mode="bilinear")
     return torch.lerp(filled[..., :height, :width], average, weight.clamp(0, 1))
+
+
+def soften_outwards(mask: Tensor, reach: int) -> Tensor:
+    """A mask that falls off over so many pixels outside; inside it keeps its values.
+
+    mask:  [B, H, W]
+    reach: pixels, 0 or more; distances are counted along the larger of both axes
+    """
+    soft = mask[:, None]
+    for _ in range(reach):
+        spread = functional.max_pool2d(soft, 3, stride=1, padding=1) - 1.0 / (reach + 1)
+        soft = torch.maximum(soft, spread)
+    return soft[:, 0]

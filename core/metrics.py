@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 
@@ -40,3 +41,8 @@ def masked_pair(a: Tensor, b: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The pixels of both pictures under a mask [1 or B, H, W] (0.5 and above), as [pixels, C]."""
     chosen = mask.expand(len(a), -1, -1) >= 0.5
     return a[chosen], b[chosen]
+
+
+def as_8bit(image: Tensor) -> Tensor:
+    """A picture in 0..1 as the 8-bit values that ComfyUI saves."""
+    return (image.double() * 255).clamp(0, 255).to(torch.uint8)

@@ -6,6 +6,7 @@ from .folder import FolderImage
 from .grid import StrengthGrid
 from .image import FitImage, MatchColors, UnfitImage
 from .inversion import DDIMInvert, InversionSampler
+from .mask import KeepUnmasked, OutpaintCanvas
 from .noise import SDEditNoise
 from .preset import StrengthPreset
 from .prompts import PromptSchedule
@@ -13,6 +14,7 @@ from .refine import ProgressiveRefine, RefinePass
 from .sampling import AllInOne, GuidedSampler
 from .schedule import StrengthScheduler
 from .style import StyleBatch
+from .tiles import TiledRefine
 from .variation import VariationBatch
 
 NODE_CLASS_MAPPINGS = {
@@ -28,13 +30,16 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgFolderImage": FolderImage,
     "Img2ImgGuidedSampler": GuidedSampler,
     "Img2ImgInversionSampler": InversionSampler,
+    "Img2ImgKeepUnmasked": KeepUnmasked,
     "Img2ImgMatchColors": MatchColors,
+    "Img2ImgOutpaintCanvas": OutpaintCanvas,
     "Img2ImgPromptSchedule": PromptSchedule,
     "Img2ImgRefinePass": RefinePass,
     "Img2ImgStrengthGrid": StrengthGrid,
     "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgStrengthPreset": StrengthPreset,
     "Img2ImgStyleBatch": StyleBatch,
+    "Img2ImgTiledRefine": TiledRefine,
     "Img2ImgUnfitImage": UnfitImage,
 }
 
@@ -51,12 +56,15 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgFolderImage": "Folder Image",
     "Img2ImgGuidedSampler": "Guided Sampler",
     "Img2ImgInversionSampler": "Inversion Sampler",
+    "Img2ImgKeepUnmasked": "Keep Unmasked",
     "Img2ImgMatchColors": "Match Colors",
+    "Img2ImgOutpaintCanvas": "Outpaint Canvas",
     "Img2ImgPromptSchedule": "Prompt Schedule",
     "Img2ImgRefinePass": "Refine Pass",
     "Img2ImgStrengthGrid": "Strength Grid",
     "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgStrengthPreset": "Strength Preset",
     "Img2ImgStyleBatch": "Style Batch",
+    "Img2ImgTiledRefine": "Tiled Refine",
     "Img2ImgUnfitImage": "Unfit Image",
 }

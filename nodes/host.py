@@ -41,6 +41,7 @@ from ..core.noise import ItemKey, NoisedRecord, StepNoise, digest, stream_seed
 from ..core.prompts import resolve_prompts
 from ..core.report import VERSION
 from ..core.schedule import CutSampling, NoiseSchedule, Spacing
+from ..core.tiles import TileGrid, blend_tiles, tile_weight, total_weight
 
 RECORD_KEY = "img2img_record"
 FINGERPRINT_WEIGHTS, FINGERPRINT_VALUES = 32, 16
@@ -330,15 +331,36 @@ def isolated_rng(seed: int) -> Iterator[None]:
         yield
 
 
-def encode(vae: Any, image: Tensor) -> dict[str, Any]:
-    """Pictures [B, H, W, C] → LATENT, as VAE Encode does."""
-    return {"samples": vae.encode(image[..., :3])}
+def encode(vae: Any, image: Tensor, tile: int | None = None) -> dict[str, Any]:
+    """Pictures [B, H, W, C] → LATENT, as VAE Encode does; with ``tile`` in tiles of so many pixels."""
+    if tile is None:
+        return {"samples": vae.encode(image[..., :3])}
+    return {"samples": vae.encode_tiled(image[..., :3], tile_x=tile, tile_y=tile, overlap=_vae_overlap(tile))}
 
 
-def decode(vae: Any, latent: dict[str, Any]) -> Tensor:
-    """LATENT → pictures [B, H, W, 3], as VAE Decode does; the frames of a video latent become a batch."""
-    image = vae.decode(latent["samples"])
+def decode(vae: Any, latent: dict[str, Any], tile: int | None = None) -> Tensor:
+    """LATENT → pictures [B, H, W, 3], as VAE Decode does; the frames of a video latent become a batch.
+
+    tile: pixels of a tile, where it should be decoded in tiles
+    """
+    if tile is None:
+        image = vae.decode(latent["samples"])
+    else:
+        unit = vae.spacial_compression_decode()
+        side, overlap = tile // unit, _vae_overlap(tile) // unit
+        image = vae.decode_tiled(latent["samples"], tile_x=side, tile_y=side, overlap=overlap)
     return image.reshape(-1, *image.shape[-3:]) if image.ndim == 5 else image
+
+
+def _vae_overlap(tile: int) -> int:
+    """What ComfyUI's own tiled nodes take: 64 pixels, and no more than a quarter of a tile."""
+    return min(64, tile // 4)
+
+
+def upscale(upscale_model: Any, image: Tensor) -> Tensor:
+    """Enlarge pictures as ComfyUI's own node for upscale models does, in tiles where memory is short."""
+    node = importlib.import_module("comfy_extras.nodes_upscale_model").ImageUpscaleWithModel
+    return node.execute(upscale_model, image).args[0]
 
 
 def vae_multiple(vae: Any) -> int:
@@ -496,17 +518,66 @@ class CountingGuider(comfy.samplers.CFGGuider):
         self.calls = 0
 
     def predict_noise(self, *args: Any, **kwargs: Any) -> Tensor:
-        """One guided call of the model: prompt and negative together."""
-        comfy.model_management.throw_exception_if_processing_interrupted()
+        """Called by the sampler; one guided answer, prompt and negative together, counts as one call."""
         self.calls += 1
+        return self.denoise(*args, **kwargs)
+
+    def denoise(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Ask the model."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
         return super().predict_noise(*args, **kwargs)
 
 
-def guider_for_run(model: Any, positive: Any, negative: Any, cfg: float, sigmas: Tensor) -> CountingGuider:
-    """A guider whose scheduled prompts act by shares of this run."""
+class TiledGuider(CountingGuider):
+    """Asks the model about tiles of the latent and blends its answers, at every call."""
+
+    def __init__(self, model: Any, positive: Any, negative: Any, cfg: float, grid: TileGrid) -> None:
+        super().__init__(model, positive, negative, cfg)
+        self.grid = grid
+        self.prepared: tuple[Tensor, Tensor, int] | None = None
+        for name, conditioning in (("positive", positive), ("negative", negative)):
+            _check_for_tiles(name, conditioning)
+
+    def denoise(self, x: Tensor, timestep: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Ask the model about group after group of tiles."""
+        ask = super().denoise
+        weight, total, at_once = self.prepared = self.prepared or self._prepare(x)
+
+        def denoise_group(tiles: Tensor) -> Tensor:
+            return ask(tiles, timestep.repeat(len(tiles) // len(x)), *args, **kwargs)
+
+        return blend_tiles(x, self.grid, denoise_group, at_once, weight, total)
+
+    def _prepare(self, x: Tensor) -> tuple[Tensor, Tensor, int]:
+        weight = tile_weight(self.grid, x)
+        total = total_weight(self.grid, weight, *x.shape[-2:])
+        tile = [*x.shape[1:-2], *self.grid.size]
+        return weight, total, fitting_batch(self.model_patcher, tile, len(self.grid), each=len(x))
+
+
+def _check_for_tiles(name: str, conditioning: Any) -> None:
+    """Refuse what belongs to places of the whole picture, and could not be cut along with a tile."""
+    placed = {"area": "an area", "mask": "a mask", "control": "a ControlNet", "gligen": "GLIGEN boxes",
+              "concat_latent_image": "an inpaint picture", "reference_latents": "a reference picture"}  # fmt: skip
+    for embedding, options in conditioning:
+        found = next((word for key, word in placed.items() if options.get(key) is not None), None)
+        if found or (embedding is not None and embedding.shape[0] > 1):
+            raise ValueError(
+                f"{name}: it carries {found or 'a prompt for each picture'}, which cannot be cut into tiles; connect "
+                f"a plain prompt, or make tile as large as the enlarged picture"
+            )
+
+
+def guider_for_run(
+    model: Any, positive: Any, negative: Any, cfg: float, sigmas: Tensor, grid: TileGrid | None = None
+) -> CountingGuider:
+    """A guider whose scheduled prompts act by shares of this run; with a grid, one that works in tiles."""
     percent_to_sigma = model.get_model_object("model_sampling").percent_to_sigma
     positive = resolve_prompts(positive, sigmas, percent_to_sigma)
-    return CountingGuider(model, positive, resolve_prompts(negative, sigmas, percent_to_sigma), cfg)
+    negative = resolve_prompts(negative, sigmas, percent_to_sigma)
+    if grid is not None:
+        return TiledGuider(model, positive, negative, cfg, grid)
+    return CountingGuider(model, positive, negative, cfg)
 
 
 @dataclass(frozen=True)
@@ -583,10 +654,12 @@ def sample(
     keys: list[ItemKey],
     mask: RunMask,
     progress: Progress,
+    grid: TileGrid | None = None,
 ) -> Sampled:
     """One run of the host's own sampling, from noise level ``sigmas[0]`` to ``sigmas[-1]``.
 
     keys: (seed, item) of each picture, for the noise that stochastic samplers draw on the way
+    grid: tiles to ask the model about, in place of the whole latent
 
     A mask of kind ``none`` or an empty run gives the clean latent back without a model call.
     """
@@ -595,7 +668,7 @@ def sample(
     began = time.perf_counter()
     if mask.kind == "soft":
         model = with_soft_mask(model, sigmas)
-    guider = guider_for_run(model, positive, negative, cfg, sigmas)
+    guider = guider_for_run(model, positive, negative, cfg, sigmas, grid)
     sampler = with_item_noise(model, sampler, start.clean.shape, keys, float(sigmas[0]))
     ends_noisy = float(sigmas[-1]) > 0.0
     carried: list[Tensor] = []
@@ -631,13 +704,15 @@ def batch_size(model: Any, sampler: Any, opened: OpenLatent, count: int, limit: 
     """
     if opened.mask is not None and getattr(sampler, "inpaint_options", {}).get("random"):
         return 1
-    if limit:
-        return limit
-    shape = list(opened.samples.shape[1:])
+    return limit or fitting_batch(model, list(opened.samples.shape[1:]), count)
+
+
+def fitting_batch(model: Any, shape: Sequence[int], count: int, each: int = 1) -> int:
+    """How many of ``count`` latents of a shape [C, ...] fit into free memory together; each stands for so many."""
     unloaded = max(0, model.model_size() - model.loaded_size())
     free: Any = comfy.model_management.get_free_memory(model.load_device)
     # Prompt and negative run as one batch of twice the size; the margin is the host's own.
-    needed = ((n, model.model.memory_required([2 * n, *shape]) * 1.5) for n in range(count, 1, -1))
+    needed = ((n, model.model.memory_required([2 * n * each, *shape]) * 1.5) for n in range(count, 1, -1))
     fitting = (n for n, memory in needed if memory < free - unloaded)
     return next(fitting, 1)
 

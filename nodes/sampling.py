@@ -197,7 +197,7 @@ class AllInOne(io.ComfyNode):
         latent, text = GuidedSampler.execute(
             model, positive, negative, noised, plan.sigmas, cfg, sampler_name, seed, sampler=sampler
         ).args
-        facts = json.loads(text) | describe(plan, host.noise_schedule(model), scheduler)
+        facts = describe(plan, host.noise_schedule(model), scheduler) | json.loads(text)
         return io.NodeOutput(undo(host.decode(vae, latent)), latent, report(**facts))
 
 

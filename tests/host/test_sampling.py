@@ -226,19 +226,19 @@ def test_all_in_one_is_the_chain(nodes, models, chain):
     image = torch.rand(1, 70, 50, 3, generator=torch.Generator().manual_seed(3))
     fitted, _, fit = nodes["Img2ImgFitImage"].execute(image, 0, "pad", "keep aspect", 8, "edge").args
     latent = stock.VAEEncode().encode(vae, fitted)[0]
-    made = chain(model, latent, measure="timestep")
+    made = chain(model, latent, "heun", measure="timestep")
     expected = (
         nodes["Img2ImgUnfitImage"].execute(stock.VAEDecode().decode(vae, {"samples": made["samples"]})[0], fit).args[0]
     )
     picture_out, latent_out, report = (
         nodes["Img2ImgAllInOne"]
-        .execute(image, model, vae, POSITIVE, NEGATIVE, 0.5, 4, CFG, "euler", "normal", SEED, fit="pad")
+        .execute(image, model, vae, POSITIVE, NEGATIVE, 0.5, 4, CFG, "heun", "normal", SEED, fit="pad")
         .args
     )
     assert torch.equal(latent_out["samples"], made["samples"])
     assert torch.equal(picture_out, expected)
     assert picture_out.shape == image.shape
-    assert json.loads(report)["model_calls"] == 4
+    assert json.loads(report)["model_calls"] == 7  # heun asks twice at every step but the last
 
 
 def test_cfg_one_runs_no_negative(models, nodes):

@@ -1,0 +1,142 @@
+"""KeepUnmasked and OutpaintCanvas: what may change, and what must not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..core.fit import FILLS, apply_fit, plan_canvas
+from ..core.mask import composite, soften_outwards
+from ..core.metrics import as_8bit, changed_pixels
+from ..core.report import report
+from . import host, inputs
+
+FEATHER_LIMIT = 512
+
+
+def _feather(tooltip: str) -> io.Int.Input:
+    return io.Int.Input("feather", default=0, min=0, max=FEATHER_LIMIT, tooltip=tooltip)
+
+
+class KeepUnmasked(io.ComfyNode):
+    """Put the original back where the mask is black, and prove it."""
+
+    SEARCH_ALIASES = ["composite", "inpaint paste", "restore unmasked", "stitch", "mask proof", "blend back"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgKeepUnmasked",
+            display_name="Keep Unmasked",
+            category="img2img/mask",
+            description="Takes the edited picture under the mask and the original everywhere else, to the bit. The "
+            "report counts the pixels that changed.",
+            inputs=[
+                io.Image.Input("original", tooltip="The picture before editing."),
+                io.Image.Input("edited", tooltip="The picture after editing, at the same size."),
+                io.Mask.Input("mask", tooltip="White where the edit may show, black where the original must stay."),
+                _feather(
+                    "Fade the edit out over so many pixels outside the mask. 0: a hard edge, nothing outside changes."
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="image"), inputs.report()],
+        )
+
+    @classmethod
+    def execute(cls, original: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor, feather: int) -> io.NodeOutput:
+        base, change = _pair(original, edited)
+        alpha = soften_outwards(host.mask_for(mask, change).clamp(0, 1), feather).expand(len(change), -1, -1)
+        result = composite(alpha[..., None], base, change)
+        return io.NodeOutput(_with_alpha(result, original), report(feather=feather, **_proof(base, result, alpha == 0)))
+
+
+def _pair(original: torch.Tensor, edited: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both pictures without transparency, the original repeated for every edited one."""
+    if original.shape[1:3] != edited.shape[1:3] or len(original) not in (1, len(edited)):
+        raise ValueError(
+            f"edited: its shape {list(edited.shape)} does not go with the original's {list(original.shape)}; bring "
+            f"both to one size, with Fit Image before the VAE and Unfit Image after it"
+        )
+    return original[..., :3].expand(len(edited), -1, -1, -1), edited[..., :3].to(original)
+
+
+def _with_alpha(result: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+    return torch.cat([result, original[..., 3:].expand(len(result), -1, -1, -1)], dim=-1)
+
+
+def _proof(original: torch.Tensor, result: torch.Tensor, outside: torch.Tensor) -> dict[str, Any]:
+    """Counts of changed pixels outside and inside, in float and as the 8-bit values that are saved."""
+    saved = as_8bit(original), as_8bit(result)
+    difference = (result - original).abs().amax(-1)
+    return {
+        where: {
+            "pixels": int(area.sum()),
+            "changed": changed_pixels(original, result, area),
+            "changed_8bit": changed_pixels(*saved, area),
+            "largest_difference": float(difference[area].max()) if bool(area.any()) else 0.0,
+        }
+        for where, area in (("outside", outside), ("inside", ~outside))
+    }
+
+
+class OutpaintCanvas(io.ComfyNode):
+    """A larger canvas around a picture, and the mask of what is new."""
+
+    SEARCH_ALIASES = ["outpaint", "pad image for outpainting", "extend image", "uncrop", "expand canvas"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        def side(name: str, default: int) -> io.Int.Input:
+            return io.Int.Input(name, default=default, min=0, max=8192, tooltip=f"Pixels to add: {name}.")
+
+        return io.Schema(
+            node_id="Img2ImgOutpaintCanvas",
+            display_name="Outpaint Canvas",
+            category="img2img/mask",
+            description="Adds room on any side of a picture, filled with something plausible, and gives the mask of "
+            "the new part, for inpainting at a strength of 0.7 to 0.9.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture to extend."),
+                side("left", 0),
+                side("top", 0),
+                side("right", 128),
+                side("bottom", 0),
+                _feather("Let the mask reach softly into the old picture by so many pixels. 0: the old picture stays."),
+                io.Combo.Input(
+                    "fill",
+                    options=[fill for fill in FILLS if fill != "black"],
+                    tooltip="What the new part is made of before painting: the nearest pixel, a mirror image, or the "
+                    "mean colour.",
+                ),
+                io.Int.Input(
+                    "multiple",
+                    default=8,
+                    min=1,
+                    max=256,
+                    optional=True,
+                    tooltip="Both sides become whole multiples of this; the sides that grow take the rest.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image"),
+                io.Mask.Output(display_name="mask", tooltip="1 on the new part, 0 on the old picture."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        left: int,
+        top: int,
+        right: int,
+        bottom: int,
+        feather: int,
+        fill: str,
+        multiple: int = 8,
+    ) -> io.NodeOutput:
+        plan = plan_canvas(image.shape[1], image.shape[2], left, top, right, bottom, multiple, fill)
+        canvas, mask = apply_fit(image, plan)
+        return io.NodeOutput(canvas, soften_outwards(mask, feather))

@@ -1,0 +1,183 @@
+"""KeepUnmasked, OutpaintCanvas and TiledRefine on real models."""
+
+import json
+
+import comfy.model_management
+import pytest
+import torch
+from img2img_studio.core.tiles import plan_tiles
+from img2img_studio.dev.models import random_conditioning, random_model, random_vae
+from img2img_studio.nodes import host
+
+import nodes as stock
+
+POSITIVE, NEGATIVE = random_conditioning(1), random_conditioning(2)
+
+
+def picture(height, width, batch=1, channels=3):
+    return torch.rand(batch, height, width, channels, generator=torch.Generator().manual_seed(height + width))
+
+
+def box(height, width):
+    mask = torch.zeros(1, height, width)
+    mask[:, height // 4 : height // 2, width // 4 : width // 2] = 1
+    return mask
+
+
+@pytest.mark.parametrize("feather", [0, 3])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_outside_the_mask_nothing_changes(nodes, feather, batch):
+    original, edited, mask = picture(32, 40), picture(32, 40, batch) * 0.5, box(32, 40)
+    image, report = nodes["Img2ImgKeepUnmasked"].execute(original, edited, mask, feather).args
+    facts = json.loads(report)
+    reach = torch.nn.functional.max_pool2d(mask, 2 * feather + 1, 1, feather)
+    for one in image:
+        assert torch.equal(one[reach[0] == 0], original[0][reach[0] == 0])
+    assert torch.equal(image[0][mask[0] == 1], edited[0][mask[0] == 1])
+    assert facts["outside"]["changed"] == facts["outside"]["changed_8bit"] == 0
+    assert facts["outside"]["largest_difference"] == 0
+    assert facts["outside"]["pixels"] + facts["inside"]["pixels"] == batch * 32 * 40
+    assert facts["inside"]["changed"] > 0
+
+
+def test_transparency_is_the_originals(nodes):
+    original = picture(16, 16, channels=4)
+    image = nodes["Img2ImgKeepUnmasked"].execute(original, picture(16, 16), torch.ones(1, 8, 8), 0).args[0]
+    assert torch.equal(image[..., 3], original[..., 3])
+    assert torch.equal(image[..., :3], picture(16, 16))
+
+
+def test_pictures_of_different_sizes_are_refused(nodes):
+    with pytest.raises(ValueError, match=r"edited: its shape .* bring both to one size"):
+        nodes["Img2ImgKeepUnmasked"].execute(picture(16, 16), picture(16, 24), torch.ones(1, 8, 8), 0)
+
+
+@pytest.mark.parametrize("sides", [(8, 0, 0, 0), (0, 3, 5, 0), (7, 7, 7, 7), (0, 0, 0, 0)])
+@pytest.mark.parametrize("fill", ["edge", "reflect", "mean"])
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_the_old_picture_stays_on_a_larger_canvas(nodes, sides, fill, multiple):
+    image = picture(20, 28)
+    left, top, right, bottom = sides
+    canvas, mask = nodes["Img2ImgOutpaintCanvas"].execute(image, left, top, right, bottom, 0, fill, multiple).args
+    assert canvas.shape[1] % multiple == canvas.shape[2] % multiple == 0
+    assert canvas.shape[1] - 20 >= top + bottom
+    assert torch.equal(canvas[mask == 0].reshape(image.shape), image)
+    assert int((mask == 1).sum()) == canvas[..., 0].numel() - 20 * 28
+    if not top:
+        assert float(mask[0, 0].min()) == 0.0
+
+
+def test_feather_reaches_into_the_old_picture(nodes):
+    _, mask = nodes["Img2ImgOutpaintCanvas"].execute(picture(16, 16), 0, 0, 8, 0, 4, "edge").args
+    row = mask[0, 8]
+    assert row[:12].max() == 0
+    assert bool((row[11:17].diff() >= 0).all())
+    assert 0 < row[13] < 1
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return random_vae()
+
+
+@pytest.fixture
+def refine(nodes, vae):
+    def run(image, model, scale=1.0, tile=64, overlap=16, strength=0.5, steps=3, sampler_name="euler", **options):
+        positive = options.pop("positive", POSITIVE)
+        out = nodes["Img2ImgTiledRefine"].execute(
+            image, vae, model, positive, NEGATIVE, scale, strength, steps, 3.0, sampler_name, "normal", 5, tile,
+            overlap, **options,
+        ).args  # fmt: skip
+        return out[0], json.loads(out[1])
+
+    return run
+
+
+@pytest.mark.parametrize("family", ["eps", "flow"])
+def test_one_tile_is_the_untiled_chain(nodes, vae, refine, family):
+    model, image = random_model(family), picture(64, 48)
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 3, 0.5).args[0]
+    latent = stock.VAEEncode().encode(vae, image)[0]
+    out = nodes["Img2ImgGuidedSampler"].execute(model, POSITIVE, NEGATIVE, latent, sigmas, 3.0, "euler", 5).args[0]
+    made, report = refine(image, model)
+    assert torch.equal(made, stock.VAEDecode().decode(vae, out)[0])
+    assert report["tiles"] == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(517, 333), (40, 200), (64, 64), (9, 9)])
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_any_size_comes_back_at_its_size(refine, height, width, scale):
+    made, report = refine(picture(height, width), random_model("eps"), scale=scale, steps=2)
+    assert made.shape[1:3] == (max(1, round(height * scale)), max(1, round(width * scale)))
+    assert torch.isfinite(made).all()
+    assert report["model_calls"] == 2
+    assert report["tile_evaluations"] == 2 * report["tiles"]
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heun"])
+@pytest.mark.parametrize("family", ["eps", "flow shift 3", "video flow"])
+def test_a_model_that_looks_at_single_pixels_does_not_notice_tiles(nodes, family, sampler):
+    """Where the answer for a pixel does not depend on the rest of the picture, tiling changes nothing."""
+    model = random_model(family)
+    form = model.get_model_object("latent_format")
+    shape = [2, form.latent_channels, *([2] if form.latent_dimensions == 3 else []), 20, 28]
+    samples = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    model.set_model_unet_function_wrapper(lambda apply, arguments: arguments["input"] * 0.9)
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 4, 0.7).args[0]
+    start = host.Start(samples, host.draw_noise(samples, 3))
+
+    def run(grid):
+        chosen, area = host.resolve_sampler(sampler), host.run_mask(None, samples.shape)
+        progress = host.Progress(model, 4)
+        return host.sample(
+            model, POSITIVE, NEGATIVE, 2.0, chosen, sigmas, start, [(3, 0), (3, 1)], area, progress, grid
+        ).samples
+
+    whole, tiled = run(None), run(plan_tiles(20, 28, 12, 4))
+    assert torch.allclose(tiled, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
+
+
+def test_more_pictures_and_transparency(refine):
+    made, _ = refine(picture(96, 96, batch=2, channels=4), random_model("eps"))
+    assert made.shape == (2, 96, 96, 3)
+
+
+def test_masks_are_kept_and_named(refine):
+    model, image = random_model("eps"), picture(96, 96)
+    kept, report = refine(image, model, mask=torch.zeros(1, 96, 96))
+    assert report["model_calls"] == 0
+    plain, _ = refine(image, model)
+    assert torch.equal(refine(image, model, mask=torch.ones(1, 50, 50))[0], plain)
+    dot = torch.zeros(1, 96, 96)
+    dot[0, 0, 0] = 1
+    with pytest.raises(ValueError, match="mask: it is so small that nothing of it is left"):
+        refine(image, model, mask=dot)
+    assert kept.shape == plain.shape
+
+
+@pytest.mark.parametrize("options", [{"area": (4, 4, 0, 0)}, {"mask": torch.ones(1, 8, 8)}])
+def test_prompts_with_places_are_refused(refine, options):
+    placed = [[POSITIVE[0][0], options]]
+    with pytest.raises(ValueError, match=r"positive: it carries an? \w+, which cannot be cut into tiles"):
+        refine(picture(96, 96), random_model("eps"), positive=placed)
+    assert refine(picture(64, 64), random_model("eps"), positive=placed)[1]["tiles"] == 1
+
+
+def test_an_overlap_as_large_as_a_tile_is_refused(refine):
+    with pytest.raises(ValueError, match="overlap is 8, but a tile is 8"):
+        refine(picture(96, 96), random_model("eps"), overlap=64)
+
+
+def test_cancelling_stops_within_one_model_call(refine):
+    model, calls = random_model("eps").clone(), []
+
+    def watch(apply, arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            comfy.model_management.interrupt_current_processing(True)
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+    model.set_model_unet_function_wrapper(watch)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        refine(picture(96, 96), model)
+    assert len(calls) == 2

@@ -1,0 +1,62 @@
+"""Grids of equal tiles, and blending that leaves what tiles agree on as it is."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from img2img_studio.core.tiles import blend_tiles, plan_tiles, tile_weight, total_weight
+
+
+def blended(plane, grid, function, at_once=3):
+    weight = tile_weight(grid, plane)
+    return blend_tiles(plane, grid, function, at_once, weight, total_weight(grid, weight, *plane.shape[-2:]))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 41), (517, 333), (10, 200), (8, 8), (1, 1)])
+@pytest.mark.parametrize(("tile", "overlap"), [(32, 8), (32, 0), (64, 63), (9, 3)])
+def test_tiles_of_one_size_cover_everything(size, tile, overlap):
+    grid = plan_tiles(*size, tile, overlap)
+    covered = torch.zeros(size)
+    for place in grid:
+        cut = grid.cut(covered, place)
+        assert cut.shape == grid.size
+        cut.add_(1)
+    assert bool((covered > 0).all())
+    for starts, length, side in zip((grid.tops, grid.lefts), size, grid.size, strict=True):
+        assert len(starts) <= max(1, math.ceil((length - overlap) / (tile - overlap)))
+        gaps = [after - before for before, after in pairwise(starts)]
+        assert all(side - gap >= overlap for gap in gaps)
+
+
+def test_an_overlap_as_large_as_the_tile_is_refused():
+    with pytest.raises(ValueError, match="overlap is 32, but a tile is 32"):
+        plan_tiles(100, 100, 32, 32)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+@pytest.mark.parametrize("shape", [(1, 4, 40, 56), (2, 3, 2, 33, 47)])
+def test_what_does_not_depend_on_the_tile_is_unchanged(at_once, shape):
+    plane = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    grid = plan_tiles(*shape[-2:], 16, 6)
+    assert torch.allclose(blended(plane, grid, lambda tiles: 3 * tiles + 1, at_once), 3 * plane + 1)
+
+
+def test_tiles_that_disagree_fade_into_each_other():
+    plane = torch.zeros(1, 1, 16, 40)
+    grid = plan_tiles(16, 40, 16, 8)
+    levels = iter(torch.arange(100.0))
+    out = blended(plane, grid, lambda tiles: tiles + next(levels), at_once=1)[0, 0, 8]
+    steps = out.diff()
+    assert bool((steps >= -1e-6).all())
+    assert float(steps.max()) < 0.25  # of a jump of 1 between neighbours
+    assert float(out[0]) == 0.0
+    assert float(out[-1]) == len(grid) - 1
+
+
+def test_neighbours_see_the_same_noise_where_they_overlap():
+    noise = torch.randn(1, 4, 48, 48)
+    grid = plan_tiles(48, 48, 32, 16)
+    (first, second) = list(grid)[:2]
+    shared = first[1] + grid.size[1] - second[1]
+    assert torch.equal(grid.cut(noise, first)[..., -shared:], grid.cut(noise, second)[..., :shared])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,8 @@ SETTINGS = {
 READY = "() => window.app?.vueAppReady && window.app.graph && !document.querySelector('.p-progressspinner')"
 LOADED = "count => window.app.graph.nodes.length === count"
 LONGEST_START_MS = 120_000
-TOOLBARS = 110  # pixels at each side of the window
+LONGEST_RUN = 300  # seconds
+TOOLBARS = 200  # pixels at each side of the window
 # Left, top, right, bottom of everything on the canvas.
 GRAPH_BOX = """() => {
     const things = [...window.app.graph.nodes, ...window.app.graph.groups];
@@ -135,9 +137,17 @@ class Frontend:
         """The dialogs and toasts on the screen."""
         return self.page.locator(".p-dialog, .p-toast-message").all_inner_texts()
 
-    def run(self) -> None:
-        """Press the button that queues the workflow."""
+    def run(self) -> dict[str, Any]:
+        """Press the button that queues the workflow, and wait until it has run; returns the outputs by node id."""
+        before = self._history()
         self.page.get_by_test_id("queue-button").get_by_role("button").first.click()
+        end = time.monotonic() + LONGEST_RUN
+        while time.monotonic() < end:
+            new = self._history().keys() - before.keys()
+            if new:
+                return self._history()[new.pop()]["outputs"]
+            self.page.wait_for_timeout(200)
+        raise TimeoutError(f"the workflow did not end within {LONGEST_RUN} s")
 
     def graph_picture(self, file: Path, scale: float = 0.8, margin: int = 24) -> None:
         """Save a picture of the whole graph and nothing around it, at `scale` pixels for a unit of the canvas."""
@@ -158,6 +168,10 @@ class Frontend:
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(1500)
         self.page.screenshot(path=file, clip={"x": TOOLBARS, "y": TOOLBARS, "width": width, "height": height})
+
+    def _history(self) -> dict[str, Any]:
+        """What has run on the server so far, by prompt id."""
+        return self.page.request.get(f"{self.url}/api/history").json()
 
     def _pack(self) -> str:
         """The folder name under which ComfyUI has installed this pack."""

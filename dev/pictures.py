@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,10 +55,7 @@ def save_graph(server: Server) -> None:
     with running_chromium(chromium.find_or_install()) as browser:
         tab = Frontend(browser, server.url)
         tab.open(WORKFLOW, vue_nodes=True)
-        before = len(server.get("history"))
         tab.run()
-        while len(server.get("history")) == before:
-            time.sleep(0.5)
         tab.graph_picture(PICTURES / "graph.png", scale=0.7)
 
 

@@ -61,7 +61,7 @@ function costText({ sigmas, model_calls }) {
 /** Warnings, each a sentence; most schedules have none. */
 function notices({ strength, capped, sigma_max }) {
   const found = [];
-  if (strength >= LAYOUT_LIMIT) found.push("From strength 0.8 on the layout will not survive.");
+  if (strength >= LAYOUT_LIMIT) found.push("From 0.8 on the layout will not survive.");
   if (capped) found.push(`Capped at σ ${sigma_max.toPrecision(3)}, this model's maximum.`);
   return found;
 }

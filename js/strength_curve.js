@@ -7,7 +7,7 @@ import { estimate, executedSteps } from "./estimate.mjs";
 const NODE_ID = "StrengthScheduler";
 const OUTPUT_KEY = "img2img_strength";
 const SETTINGS = ["scheduler", "steps", "strength", "measure", "step_count"];
-const HEIGHT = 185;
+const HEIGHT = 200;
 const CANVAS_MARGIN = 20; // what the classic canvas takes off a widget's height, above and below together
 const LEAST_WIDTH = 310;
 
@@ -117,7 +117,7 @@ function addCurve(node) {
   const settings = node.widgets.filter((widget) => SETTINGS.includes(widget.name));
   const widget = node.addDOMWidget("curve", "img2imgstudio_curve", curve.panel, options);
   widget.serialize = false; // the option keeps it out of the prompt, this out of the workflow file
-  node.setSize([Math.max(node.size[0], LEAST_WIDTH), node.size[1]]);
+  node.setSize([Math.max(node.size[0], LEAST_WIDTH), node.computeSize()[1]]);
   for (const setting of settings) follow(setting, "callback", () => update(curve));
   follow(node, "onConfigure", () => update(curve));
   follow(node, "onConnectionsChange", (side) => inputChanged(curve, side));

@@ -18,6 +18,7 @@ from .frontend import chromium as running_chromium
 from .server import Server
 
 PICTURES = host.ROOT / "pictures"
+HELP = host.ROOT / "js" / "docs"
 WORKFLOW = "00_try_without_a_model"
 
 
@@ -36,6 +37,7 @@ def save_plots(server: Server) -> None:
         (plot,) = server.images(server.run(plot_prompt(model)), "shown")
         # Few colours: the picture is a fifth of the size, and looks the same.
         plot.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
+    shutil.copy(PICTURES / "strength_sd15.png", HELP / "strength_plot.png")
 
 
 def plot_prompt(model: str) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _widget_values(name: str, spec: list[Any], values: dict[str, Any]) -> list[A
         raise ValueError(f"{name} cannot be {value!r}, only {choices}")
     companions = []
     if options.get("control_after_generate", name in ("seed", "noise_seed")):
-        companions.append("fixed")
+        companions.append("increment" if name == "index" else "fixed")
     if options.get("image_upload"):
         companions.append("image")
     return [value, *companions]

@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 TOY_SIZE = 128  # the toy checkpoint has learnt pictures of this many pixels
-HAS_STRENGTH = ("StrengthScheduler", "Img2ImgAllInOne", "VariationBatch")
+HAS_STRENGTH = ("StrengthScheduler", "Img2ImgAllInOne", "VariationBatch", "Img2ImgStrengthGrid", "Img2ImgTiledRefine")
 
 Prompt = dict[str, Any]
 
@@ -28,6 +28,8 @@ def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt
         node.update(class_type="Img2ImgDemoCheckpoint", inputs={"family": "eps"})
     for node in _of(prompt, "Img2ImgFitImage"):
         node["inputs"]["target"] = min(node["inputs"]["target"], TOY_SIZE)
+    for node in _of(prompt, "Img2ImgTiledRefine"):
+        node["inputs"] |= {"tile": TOY_SIZE, "overlap": TOY_SIZE // 4}
     if not keep_control_net:
         for name in [name for name, node in prompt.items() if node["class_type"] == "ControlNetApplyAdvanced"]:
             inputs = prompt.pop(name)["inputs"]
@@ -77,7 +79,7 @@ def with_picture(prompt: Prompt, name: str) -> Prompt:
 def with_start_shown(prompt: Prompt) -> tuple[Prompt, str]:
     """Show the picture that sampling starts from as well; returns the id of the node that shows it."""
     prompt = deepcopy(prompt)
-    readers = _of(prompt, "VAEEncode", "Img2ImgAllInOne")
+    readers = _of(prompt, "VAEEncode", "Img2ImgAllInOne", "Img2ImgTiledRefine")
     start = next(node["inputs"].get("pixels", node["inputs"].get("image")) for node in readers)
     return prompt, _add(prompt, "PreviewImage", {"images": start})
 

@@ -326,6 +326,144 @@ def variations(graph: Graph) -> None:
     graph.add("PreviewAny", "Report", source=batch["report"])
 
 
+def styles(graph: Graph) -> None:
+    """One picture in four styles, each saved under its style's name."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    graph.column("Styles", 380)
+    batch = graph.add(
+        "Img2ImgStyleBatch",
+        clip=checkpoint["CLIP"],
+        styles="oil painting\nwatercolor\npencil sketch\nanime, manga",
+        template="a girl with blonde hair on a green hill, {style}, masterpiece, detailed, high quality",
+    )
+    negative = graph.add("CLIPTextEncode", "Negative prompt", clip=checkpoint["CLIP"], text=UNWANTED)
+    graph.note("Everything after Style Batch runs once for each line. Add a line, get a picture more.", 110)
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.6)
+    sampled = _noise_and_sample(
+        graph, checkpoint, batch["conditioning"], negative["CONDITIONING"], latent, schedule, cfg=10.0
+    )
+    graph.column("Result", 420)
+    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
+    graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix=batch["styles"])
+
+
+def strength_by_guidance(graph: Graph) -> None:
+    """Strength against guidance on one sheet, the way to find the settings for a picture."""
+    _grid(
+        graph,
+        "Strength says how much may change, cfg how strictly the prompt is followed. Click the cells you like; the "
+        "report counts your marks.",
+        rows="strength",
+        row_values="0.3, 0.6, 0.9",
+        columns="cfg",
+        column_values="4, 7.5, 12",
+    )
+
+
+def compare_samplers(graph: Graph) -> None:
+    """Samplers against steps at one strength, with likeness and seconds in the report."""
+    _grid(
+        graph,
+        "The report lists for each cell how like the input it is (SSIM) and how many seconds it took.",
+        rows="sampler",
+        row_values="ddim, ddpm, dpmpp_2m",
+        columns="steps",
+        column_values="10, 20, 30, 50",
+        strength=0.5,
+    )
+
+
+def folder(graph: Graph) -> None:
+    """A whole folder, one picture for each queued run."""
+    checkpoint = _checkpoint(graph)
+    graph.column("Folder")
+    loaded = graph.add("Img2ImgFolderImage")
+    fitted = graph.add("Img2ImgFitImage", image=loaded["image"], target=512)
+    graph.note(
+        "Put a folder into ComfyUI's input folder and write its name. Queue as many runs as it holds pictures: the "
+        "index counts up by itself, and the last run says that all are done.",
+        170,
+    )
+    positive, negative = _prompts(graph, checkpoint["CLIP"], "watercolor painting, soft light, detailed", UNWANTED)
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.5)
+    sampled = _noise_and_sample(graph, checkpoint, positive, negative, latent, schedule, cfg=7.5)
+    graph.column("Result", 420)
+    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
+    result = graph.add(
+        "Img2ImgUnfitImage", image=decoded["IMAGE"], fit_info=fitted["fit info"], original=loaded["image"]
+    )
+    graph.add("SaveImage", images=result["image"], filename_prefix=loaded["name"])
+
+
+def inpaint(graph: Graph) -> None:
+    """Repaint a part, and prove that the rest is untouched."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    mask = _box(graph, "A box stands in for your mask. Paint your own: right click Load Image, Open in Mask Editor.")
+    positive, negative = _prompts(
+        graph, checkpoint["CLIP"], "a red house on a green hill, watercolor painting", UNWANTED
+    )
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.8)
+    sampled = _noise_and_sample(
+        graph, checkpoint, positive, negative, latent, schedule, cfg=7.5, mask=mask, masked_content="fill"
+    )
+    _kept(graph, sampled, checkpoint["VAE"], fitted["image"], mask, "inpaint")
+
+
+def soft_mask(graph: Graph) -> None:
+    """A grey mask is a strength for each pixel: much change on one side, none on the other."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    graph.column("Soft mask")
+    left = graph.add("SolidMask", value=0.0, width=512, height=512)
+    right = graph.add("FeatherMask", mask=graph.add("InvertMask", mask=left["MASK"])["MASK"], left=500)
+    mask = right["MASK"]
+    graph.note("From black on the left to white on the right: the picture changes more and more.", 110)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], f"{GIRL}, night, stars, moonlight", UNWANTED)
+    latent, schedule = _start(graph, fitted["image"], checkpoint, strength=0.8)
+    sampled = _noise_and_sample(graph, checkpoint, positive, negative, latent, schedule, cfg=7.5, mask=mask)
+    _results(graph, sampled, checkpoint["VAE"], "soft_mask")
+
+
+def outpaint(graph: Graph) -> None:
+    """Room on the right of a picture, painted, with the old picture untouched."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    graph.column("Canvas")
+    canvas = graph.add("Img2ImgOutpaintCanvas", image=fitted["image"], right=128, fill="reflect")
+    graph.note("Add pixels on any side. *feather* lets the new part reach into the old one; 0 leaves it alone.", 110)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], f"{GIRL}, wide landscape", UNWANTED)
+    latent, schedule = _start(graph, canvas["image"], checkpoint, strength=0.8)
+    sampled = _noise_and_sample(graph, checkpoint, positive, negative, latent, schedule, cfg=7.5, mask=canvas["mask"])
+    _kept(graph, sampled, checkpoint["VAE"], canvas["image"], canvas["mask"], "outpaint")
+
+
+def upscale(graph: Graph) -> None:
+    """Four times as large, with details painted in, tile by tile."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], f"{GIRL}, highly detailed, sharp", UNWANTED)
+    graph.column("Enlarge")
+    refined = graph.add(
+        "Img2ImgTiledRefine",
+        image=fitted["image"],
+        vae=checkpoint["VAE"],
+        model=checkpoint["MODEL"],
+        positive=positive,
+        negative=negative,
+        scale=4.0,
+        strength=0.3,
+        **SAMPLING,
+    )
+    graph.note(
+        "Keep the strength low, 0.2 to 0.4: enough for new detail, too little for new things in every tile.", 110
+    )
+    graph.column("Result", 420)
+    graph.add("SaveImage", images=refined["image"], filename_prefix="upscale_4x")
+    graph.add("PreviewAny", "Report", source=refined["report"])
+
+
 WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "00_try_without_a_model": try_without_a_model,
     "01_image_to_image": image_to_image,
@@ -339,6 +477,14 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "22_prompt_schedule": prompt_schedule,
     "23_keep_the_colours": keep_the_colours,
     "30_variations": variations,
+    "31_styles": styles,
+    "32_strength_by_guidance": strength_by_guidance,
+    "33_compare_samplers": compare_samplers,
+    "34_folder": folder,
+    "40_inpaint": inpaint,
+    "41_soft_mask": soft_mask,
+    "42_outpaint": outpaint,
+    "43_upscale_4x": upscale,
 }
 
 
@@ -383,9 +529,10 @@ def _noise_and_sample(
     latent: Output,
     sigmas: Output,
     cfg: float,
+    **masking: Any,
 ) -> Node:
     graph.column("Paint")
-    noised = graph.add("SDEditNoise", model=models["MODEL"], latent=latent, sigmas=sigmas)
+    noised = graph.add("SDEditNoise", model=models["MODEL"], latent=latent, sigmas=sigmas, **masking)
     return graph.add(
         "Img2ImgGuidedSampler",
         model=models["MODEL"],
@@ -403,6 +550,47 @@ def _results(graph: Graph, sampled: Node, vae: Output, prefix: str) -> None:
     decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=vae)
     graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix=prefix)
     graph.add("PreviewAny", "Report", source=sampled["report"])
+
+
+def _box(graph: Graph, text: str) -> Output:
+    """A white box on black, and a note that tells how to paint a mask instead."""
+    graph.column("Mask")
+    ground = graph.add("SolidMask", "Keep", value=0.0, width=512, height=512)
+    box = graph.add("SolidMask", "Change", value=1.0, width=200, height=200)
+    graph.note(text, 110)
+    return graph.add("MaskComposite", destination=ground["MASK"], source=box["MASK"], x=56, y=200, operation="add")[
+        "MASK"
+    ]
+
+
+def _kept(graph: Graph, sampled: Node, vae: Output, original: Output, mask: Output, prefix: str) -> None:
+    """The decoded picture with the original put back outside the mask, and the count of changed pixels."""
+    graph.column("Result", 420)
+    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=vae)
+    kept = graph.add("Img2ImgKeepUnmasked", original=original, edited=decoded["IMAGE"], mask=mask)
+    graph.add("SaveImage", images=kept["image"], filename_prefix=prefix)
+    graph.add("PreviewAny", "What changed where", source=kept["report"])
+
+
+def _grid(graph: Graph, text: str, **axes: Any) -> None:
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    positive, negative = _prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
+    graph.column("Grid", 420)
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    grid = graph.add(
+        "Img2ImgStrengthGrid",
+        model=checkpoint["MODEL"],
+        positive=positive,
+        negative=negative,
+        latent=latent["LATENT"],
+        vae=checkpoint["VAE"],
+        **(SAMPLING | axes),
+    )
+    graph.note(text, 110)
+    graph.column("Result", 420)
+    graph.add("SaveImage", images=grid["sheet"], filename_prefix="grid")
+    graph.add("PreviewAny", "Report", source=grid["report"])
 
 
 def build(name: str, object_info: dict[str, Any]) -> str:

@@ -14,9 +14,13 @@ def test_the_browser_offers_all_of_them_with_a_picture_and_opens_one(frontend):
     frontend.open()
     frontend.browse_templates()
     for name in NAMES:
-        picture = frontend.page.get_by_test_id(f"template-workflow-{name}").locator("img").first
+        card = frontend.page.get_by_test_id(f"template-workflow-{name}")
+        card.scroll_into_view_if_needed()
+        picture = card.locator("img").first
         picture.wait_for()
         frontend.page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
+        served = frontend.page.request.get(f"{frontend.url}/api/workflow_templates/{frontend.pack}/{name}.jpg")
+        assert served.headers["content-type"] == "image/jpeg", f"{name} has no thumbnail"
     frontend.choose_template(NAMES[0])
     assert (frontend.messages(), frontend.problems) == ([], [])
 

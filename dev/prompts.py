@@ -9,6 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 TOY_SIZE = 128  # the toy checkpoint has learnt pictures of this many pixels
+TOY_CFG, TOY_TEXT = 4.0, "a blue house in winter, a watercolour"
 HAS_STRENGTH = ("StrengthScheduler", "Img2ImgAllInOne", "VariationBatch", "Img2ImgStrengthGrid", "Img2ImgTiledRefine")
 
 Prompt = dict[str, Any]
@@ -37,6 +38,21 @@ def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt
             _reconnect(prompt, [name, 1], inputs["negative"])
         for name in [name for name, node in prompt.items() if node["class_type"] == "ControlNetLoader"]:
             del prompt[name]
+    return prompt
+
+
+def in_the_toys_world(prompt: Prompt, picture: str) -> Prompt:
+    """A drawing, words and a guidance that the toy knows, so that a thumbnail shows what a workflow is for."""
+    prompt = deepcopy(prompt)
+    for node in _of(prompt, "LoadImage"):
+        node["inputs"]["image"] = picture
+    for node in _of(prompt, "CLIPTextEncode"):
+        node["inputs"]["text"] = "" if node["_meta"]["title"] == "Negative prompt" else TOY_TEXT
+    for node in _of(prompt, "Img2ImgStyleBatch"):
+        node["inputs"] |= {"template": "a red house, {style}", "styles": "an oil painting\na watercolour\npixel art"}
+    for node in prompt.values():
+        if isinstance(node["inputs"].get("cfg"), float | int):
+            node["inputs"]["cfg"] = min(node["inputs"]["cfg"], TOY_CFG)
     return prompt
 
 

@@ -98,7 +98,7 @@ class Server:
                 cwd=self.host.path,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+                env=self._environment(),
             )
         try:
             self._wait_until_ready()
@@ -106,6 +106,11 @@ class Server:
         except BaseException:
             self.stop()
             raise
+
+    def _environment(self) -> dict[str, str]:
+        """The pinned host only ever runs the toy, which is too small to gain from more threads than one."""
+        toy = {"OMP_NUM_THREADS": "1"} if self.host.is_pinned else {}
+        return {**toy, **os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
 
     def stop(self) -> None:
         """End the process that `start` began, and no other."""

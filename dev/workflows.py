@@ -16,11 +16,12 @@ from PIL import Image
 
 from . import host
 from .graph import Graph, Node, Output
-from .prompts import on_demo_checkpoint, savers, with_start_shown
+from .prompts import in_the_toys_world, on_demo_checkpoint, savers, with_start_shown
 from .server import Server
 from .sheet import labelled_row
 
 FOLDER = host.ROOT / "workflows"
+DRAWING = host.ROOT / "demo" / "drawing.png"
 HEIGHT = 256  # of the thumbnails, in pixels
 
 CHECKPOINT = {
@@ -602,7 +603,8 @@ def build(name: str, object_info: dict[str, Any]) -> str:
 
 def thumbnail(workflow: dict[str, Any], server: Server) -> Image.Image:
     """Run a workflow on the toy checkpoint: where it starts, and the pictures that it saves."""
-    prompt, start = with_start_shown(on_demo_checkpoint(server.to_prompt(workflow)))
+    prompt = on_demo_checkpoint(server.to_prompt(workflow))
+    prompt, start = with_start_shown(in_the_toys_world(prompt, server.upload(DRAWING)))
     run = server.run(prompt)
     results = [picture for node in savers(prompt) for picture in server.images(run, node)]
     return labelled_row([*server.images(run, start), *results], ["input"] + ["toy model"] * len(results), HEIGHT)

@@ -65,9 +65,9 @@ class Frontend:
     problems: what the browser console and the server had to say against files of this pack
     """
 
-    def __init__(self, browser: Browser, url: str, width: int = 1500, height: int = 950) -> None:
+    def __init__(self, browser: Browser, url: str) -> None:
         self.url = url.rstrip("/")
-        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+        self.page: Page = browser.new_page(viewport={"width": 1500, "height": 950})
         self.page.add_init_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
         self.pack = self._pack()
         self.problems: list[str] = []
@@ -92,10 +92,6 @@ class Frontend:
     def wait_until_ready(self) -> None:
         """Wait until the frontend has loaded its extensions and drawn its first graph."""
         self.page.wait_for_function(READY, timeout=LONGEST_START_MS)
-
-    def templates(self) -> list[str]:
-        """The workflows that this pack offers in the template browser."""
-        return self.page.request.get(f"{self.url}/api/workflow_templates").json().get(self.pack, [])
 
     def workflow(self, template: str) -> dict[str, Any]:
         """A workflow file as the template browser delivers it."""

@@ -353,8 +353,8 @@ def strength_by_guidance(graph: Graph) -> None:
     """Strength against guidance on one sheet, the way to find the settings for a picture."""
     _grid(
         graph,
-        "Strength says how much may change, cfg how strictly the prompt is followed. Click the cells you like; the "
-        "report counts your marks.",
+        "Strength says how much may change, cfg how strictly the prompt is followed. Write the cells "
+        "you like best into *marks*, and the report counts them.",
         rows="strength",
         row_values="0.3, 0.6, 0.9",
         columns="cfg",

@@ -78,8 +78,8 @@ class StrengthGrid(io.ComfyNode):
                     "marks",
                     default="",
                     optional=True,
-                    tooltip="The cells you like, counted row by row from 0. Click a cell in the node to mark it; the "
-                    "report counts the marks for each value.",
+                    tooltip="The cells you like best, counted row by row from 0, such as 1, 5..7. The report counts "
+                    "them for each value.",
                 ),
             ],
             outputs=[

@@ -58,12 +58,13 @@ def _run(server: Server, arguments: argparse.Namespace) -> None:
         began = time.monotonic()
         run = server.run(prompt if strength is None else prompts.with_strength(prompt, strength))
         label = "result" if strength is None else f"strength {strength:g}"
+        shown = label if arguments.checkpoint else f"toy model, {label}"
         print(f"{arguments.workflow}, {label}: {time.monotonic() - began:.1f} s", flush=True)
         pictures = pictures or server.images(run, start)
         labels = labels or ["input"]
         made = [picture for node in prompts.savers(prompt) for picture in server.images(run, node)]
         pictures += made
-        labels += [label] * len(made)
+        labels += [shown] * len(made)
         _save(made, run, f"{arguments.workflow}_{label.replace(' ', '_')}")
     sheet = OUTPUT / f"{arguments.workflow}.png"
     labelled_row(pictures, labels, 256).save(sheet)

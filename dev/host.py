@@ -182,7 +182,11 @@ def _python_version() -> str:
 def _uv(*arguments: str | Path) -> None:
     import uv
 
-    subprocess.run([uv.find_uv_bin(), *map(str, arguments)], check=True, cwd=ROOT)
+    command = [uv.find_uv_bin(), *map(str, arguments)]
+    if subprocess.run(command, check=False, cwd=ROOT).returncode:
+        raise HostMissing(
+            f"{' '.join(command)} failed, see above. Run it all again: what is downloaded already is kept."
+        )
 
 
 def _output(python: Path, code: str) -> str:

@@ -151,7 +151,8 @@ class Server:
     def queue(self, prompt: dict[str, Any]) -> str:
         """Queue a prompt; returns its id, or raises ServerError with what the server holds against it."""
         answer = self.http.post(f"{self.url}/prompt", json={"prompt": prompt, "client_id": self.client_id}, timeout=60)
-        if answer.status_code == requests.codes.bad_request:
+        # Where another part of the prompt can run, the server takes it in spite of a refused one.
+        if answer.status_code == requests.codes.bad_request or (answer.ok and answer.json().get("node_errors")):
             raise ServerError(_refusal(answer.json()))
         answer.raise_for_status()
         return answer.json()["prompt_id"]
@@ -247,7 +248,8 @@ def _free_port() -> int:
 
 def _refusal(answer: dict[str, Any]) -> str:
     """The server's answer to a bad prompt as one text: the error, then each node's own."""
-    lines = [f"{answer['error']['message']} {answer['error']['details']}".strip()]
+    error = answer.get("error")
+    lines = [f"{error['message']} {error['details']}".strip()] if error else []
     for node in (answer.get("node_errors") or {}).values():
         lines += [f"{node['class_type']}: {error['message']}: {error['details']}" for error in node["errors"]]
     return "\n".join(lines)

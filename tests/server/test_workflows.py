@@ -93,7 +93,7 @@ def test_it_runs(server, load_workflow, name):
         assert all(low < high for image in images for low, high in image.getextrema()), "a picture of one colour"
     reports = [text for text in run.texts if text.startswith("{")]
     assert all(json.loads(report, parse_constant=pytest.fail) for report in reports)
-    shows_a_report = any(node["_meta"]["title"] == "Report" for node in prompt.values())
+    shows_a_report = any(node["_meta"]["title"] in ("Report", "What changed where") for node in prompt.values())
     assert bool(reports) == shows_a_report
 
 

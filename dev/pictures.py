@@ -64,7 +64,8 @@ def save_graph(server: Server) -> None:
 def save_demo() -> None:
     """The row of pictures that `nox -s demo` leaves."""
     subprocess.run([sys.executable, "-m", "dev.demo"], cwd=host.ROOT, check=True)
-    shutil.copy(OUTPUT / f"{WORKFLOW}.png", PICTURES / "demo.png")
+    with Image.open(OUTPUT / f"{WORKFLOW}.png") as row:
+        row.save(PICTURES / "demo.jpg", quality=90)
 
 
 if __name__ == "__main__":

@@ -151,11 +151,14 @@ class Server:
     def queue(self, prompt: dict[str, Any]) -> str:
         """Queue a prompt; returns its id, or raises ServerError with what the server holds against it."""
         answer = self.http.post(f"{self.url}/prompt", json={"prompt": prompt, "client_id": self.client_id}, timeout=60)
-        # Where another part of the prompt can run, the server takes it in spite of a refused one.
-        if answer.status_code == requests.codes.bad_request or (answer.ok and answer.json().get("node_errors")):
+        if answer.status_code == requests.codes.bad_request:
             raise ServerError(_refusal(answer.json()))
         answer.raise_for_status()
-        return answer.json()["prompt_id"]
+        queued = answer.json()
+        if queued["node_errors"]:  # ComfyUI would run the part of the prompt that is sound
+            self.http.post(f"{self.url}/queue", json={"delete": [queued["prompt_id"]]}, timeout=60).raise_for_status()
+            raise ServerError(_refusal(queued))
+        return queued["prompt_id"]
 
     def follow(self, prompt_id: str, on_event: Callable[[Event], None] | None = None, longest: float = 600) -> Run:
         """Listen until a queued prompt has ended, well or badly.

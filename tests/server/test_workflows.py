@@ -94,7 +94,7 @@ def test_it_runs(server, load_workflow, name):
     reports = [text for text in run.texts if text.startswith("{")]
     assert all(json.loads(report, parse_constant=pytest.fail) for report in reports)
     shows_a_report = any(node["_meta"]["title"] in ("Report", "What changed where") for node in prompt.values())
-    assert bool(reports) == shows_a_report
+    assert reports or not shows_a_report
 
 
 def test_the_controlnet_workflow_runs_with_a_controlnet(server, load_workflow, control_net_name):

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks import pack, results
 
-SCENES, PASSES, STRENGTH, STEPS, CFG, SEED = 20, 8, 0.3, 10, 4.0, 7
+SCENES, PASSES, STRENGTH, STEPS, CFG, SEED = 20, 8, 0.3, 5, 4.0, 7
 GROWTH_LIMIT, TIME_LIMIT = 0.5, 1.02
 
 

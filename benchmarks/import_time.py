@@ -1,7 +1,8 @@
 """How long does the pack take to load when ComfyUI starts? At most 0.05 s.
 
 ComfyUI prints "Import times" to a tenth of a second; this times the same call, its own `load_custom_node`, in fresh
-processes in which everything that ComfyUI loads before its packs is loaded already.
+processes in which everything that ComfyUI loads before its packs is loaded already. It counts processor time, which a
+busy machine does not stretch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from benchmarks import results
 from dev import host
 
 LIMIT = 0.05  # seconds
-RUNS = 7
+RUNS = 5
 
 ONE_START = """
 import asyncio, logging, sys, time
@@ -24,9 +25,9 @@ from comfy.cli_args import args
 args.cpu = True
 import utils.extra_config, execution, server, nodes  # the order of ComfyUI's main.py
 asyncio.run(nodes.init_builtin_extra_nodes())
-began = time.perf_counter()
+began = time.process_time()
 assert asyncio.run(nodes.load_custom_node(sys.argv[1])), "the pack did not load"
-print(time.perf_counter() - began)
+print(time.process_time() - began)
 """
 
 
@@ -35,7 +36,12 @@ def main() -> None:
     comfyui = host.find()
     seconds = [_one_start(comfyui) for _ in range(RUNS + 1)][1:]  # the first one writes the bytecode
     median = statistics.median(seconds)
-    results.write("Loading the pack when ComfyUI starts", f"{median:.3f} s", f"at most {LIMIT} s", results.processor())
+    results.write(
+        "Loading the pack when ComfyUI starts, processor time",
+        f"{median:.3f} s",
+        f"at most {LIMIT} s",
+        results.processor(),
+    )
     if median > LIMIT:
         sys.exit(f"Loading the pack took {median:.3f} s, more than {LIMIT} s.")
 

@@ -28,7 +28,7 @@ const PANEL = `
   <div data-part="source"></div>
   <div data-part="notices"></div>`;
 
-/** Every curve on the canvas as { node, panel, payload }, so that outputs kept by the frontend find their way back. */
+/** Every curve on the canvas as { node, panel, payload, sources }, so that outputs kept by the frontend find their way back. */
 const curves = new Set();
 
 function createPanel() {
@@ -80,10 +80,16 @@ function isCurrent(payload, settings) {
   return same && (!stepsKnown || executedSteps(settings) === Math.max(0, payload.sigmas.length - 1));
 }
 
-function update({ node, panel, payload }) {
+/** The nodes that the inputs come from. */
+function sourcesOf(node) {
+  return node.inputs.map((_, slot) => node.getInputNode(slot)?.id ?? "").join();
+}
+
+/** Another model or another source of a setting makes the last run's numbers worthless, until it is wired back. */
+function update({ node, panel, payload, sources }) {
   const settings = settingsOf(node);
   const known = Object.values(settings).every((value) => value !== undefined);
-  if (payload && isCurrent(payload, settings)) draw(panel, payload);
+  if (payload && sources === sourcesOf(node) && isCurrent(payload, settings)) draw(panel, payload);
   else draw(panel, known ? estimate(settings) : null);
 }
 
@@ -92,12 +98,7 @@ function receive(curve, output) {
   const payload = output?.[OUTPUT_KEY]?.at(-1);
   if (!payload) return;
   curve.payload = payload;
-  update(curve);
-}
-
-/** Another model or another source of a setting makes the last run's numbers worthless. */
-function inputChanged(curve, side) {
-  if (side === LiteGraph.INPUT) curve.payload = null;
+  curve.sources = sourcesOf(curve.node);
   update(curve);
 }
 
@@ -112,7 +113,7 @@ function follow(owner, name, after) {
 }
 
 function addCurve(node) {
-  const curve = { node, panel: createPanel(), payload: null };
+  const curve = { node, panel: createPanel(), payload: null, sources: "" };
   const options = { serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT + CANVAS_MARGIN };
   const settings = node.widgets.filter((widget) => SETTINGS.includes(widget.name));
   const widget = node.addDOMWidget("curve", "img2imgstudio_curve", curve.panel, options);
@@ -120,7 +121,7 @@ function addCurve(node) {
   node.setSize([Math.max(node.size[0], LEAST_WIDTH), node.computeSize()[1]]);
   for (const setting of settings) follow(setting, "callback", () => update(curve));
   follow(node, "onConfigure", () => update(curve));
-  follow(node, "onConnectionsChange", (side) => inputChanged(curve, side));
+  follow(node, "onConnectionsChange", () => update(curve));
   follow(node, "onExecuted", (output) => receive(curve, output));
   follow(node, "onAdded", () => curves.add(curve));
   follow(node, "onRemoved", () => curves.delete(curve));

@@ -1,18 +1,12 @@
 /** Draws the live curve in the body of every StrengthScheduler, in the classic canvas and in Nodes 2.0 alike. */
 
-import { app } from "../../scripts/app.js";
 import { describe, paths } from "./curve.mjs";
 import { estimate, executedSteps } from "./estimate.mjs";
+import { addPanel, follow, registerPanels } from "./panel.mjs";
 
-const NODE_ID = "StrengthScheduler";
-const OUTPUT_KEY = "img2img_strength";
 const SETTINGS = ["scheduler", "steps", "strength", "measure", "step_count"];
-const HEIGHT = 200;
-const CANVAS_MARGIN = 20; // what the classic canvas takes off a widget's height, above and below together
-const LEAST_WIDTH = 310;
 
 const PANEL = `
-  <link rel="stylesheet" href="${new URL("./strength_curve.css", import.meta.url).href}">
   <div data-part="entry"></div>
   <div data-part="plot">
     <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
@@ -27,20 +21,6 @@ const PANEL = `
   <div data-part="cost"></div>
   <div data-part="source"></div>
   <div data-part="notices"></div>`;
-
-/** Every curve on the canvas as { node, panel, payload, sources }, so that outputs kept by the frontend find their way back. */
-const curves = new Set();
-
-function createPanel() {
-  const panel = document.createElement("div");
-  panel.className = "img2imgstudio-panel widget-expands"; // the latter makes Nodes 2.0 give it the room that is left
-  // Nodes 2.0 would collapse an element without a height of its own, also before the style sheet has arrived.
-  panel.style.minHeight = `${HEIGHT}px`;
-  panel.innerHTML = PANEL;
-  // In the classic canvas the panel lies above the canvas; without this, zooming would stop short over it.
-  panel.addEventListener("wheel", (event) => LiteGraph.vueNodesMode || app.canvas.processMouseWheel(event));
-  return panel;
-}
 
 function draw(panel, payload) {
   const part = (name) => panel.querySelector(`[data-part="${name}"]`);
@@ -93,52 +73,27 @@ function update({ node, panel, payload, sources }) {
   else draw(panel, known ? estimate(settings) : null);
 }
 
-/** Keeps what the server sent after a run; the last one counts where a list was run item by item. */
-function receive(curve, output) {
-  const payload = output?.[OUTPUT_KEY]?.at(-1);
-  if (!payload) return;
+/** Keeps what the server sent after a run. */
+function receive(curve, payload) {
   curve.payload = payload;
   curve.sources = sourcesOf(curve.node);
   update(curve);
 }
 
-/** Calls `after` behind a callback of this one node or widget, which does its own work first. */
-function follow(owner, name, after) {
-  const own = owner[name];
-  owner[name] = function (...values) {
-    const result = own?.apply(this, values);
-    after(...values);
-    return result;
-  };
-}
-
 function addCurve(node) {
-  const curve = { node, panel: createPanel(), payload: null, sources: "" };
-  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT + CANVAS_MARGIN };
   const settings = node.widgets.filter((widget) => SETTINGS.includes(widget.name));
-  const widget = node.addDOMWidget("curve", "img2imgstudio_curve", curve.panel, options);
-  widget.serialize = false; // the option keeps it out of the prompt, this out of the workflow file
-  node.setSize([Math.max(node.size[0], LEAST_WIDTH), node.computeSize()[1]]);
+  const panel = addPanel(node, { name: "curve", html: PANEL, height: 200, width: 310, styles: ["strength_curve.css"] });
+  const curve = { node, panel, payload: null, sources: "" };
   for (const setting of settings) follow(setting, "callback", () => update(curve));
   follow(node, "onConfigure", () => update(curve));
   follow(node, "onConnectionsChange", () => update(curve));
-  follow(node, "onExecuted", (output) => receive(curve, output));
-  follow(node, "onAdded", () => curves.add(curve));
-  follow(node, "onRemoved", () => curves.delete(curve));
   update(curve);
+  return (payload) => receive(curve, payload);
 }
 
-/** The key of a node in the frontend's table of outputs: its id, inside a subgraph behind that subgraph's. */
-function outputKey(node) {
-  return node.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : String(node.id);
-}
-
-app.registerExtension({
-  name: "img2imgstudio.strengthCurve",
-  nodeCreated(node) {
-    if (node.comfyClass === NODE_ID) addCurve(node);
-  },
-  onNodeOutputsUpdated(outputs) {
-    for (const curve of curves) receive(curve, outputs[outputKey(curve.node)]);
-  },
+registerPanels({
+  extension: "img2imgstudio.strengthCurve",
+  nodeId: "StrengthScheduler",
+  payload: "img2img_strength",
+  create: addCurve,
 });

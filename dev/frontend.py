@@ -35,6 +35,7 @@ SETTINGS = {
 READY = "() => window.app?.vueAppReady && window.app.graph && !document.querySelector('.p-progressspinner')"
 LOADED = "count => window.app.graph.nodes.length === count"
 LONGEST_START_MS = 120_000
+LONGEST_WAIT_MS = 90_000  # for anything else; a busy machine is slow to draw
 LONGEST_RUN = 300  # seconds
 TOOLBARS = 200  # pixels at each side of the window
 # Left, top, right, bottom of everything on the canvas.
@@ -68,6 +69,7 @@ class Frontend:
     def __init__(self, browser: Browser, url: str) -> None:
         self.url = url.rstrip("/")
         self.page: Page = browser.new_page(viewport={"width": 1500, "height": 950})
+        self.page.set_default_timeout(LONGEST_WAIT_MS)
         self.page.add_init_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
         self.pack = self._pack()
         self.problems: list[str] = []

@@ -48,6 +48,15 @@ export function outputKey(node) {
 }
 
 /**
+ * Keeps the outputs of a node with its tab. The frontend does so too, but not for a node that has run before the answer
+ * to the queue button has arrived.
+ */
+function keep(node, output) {
+  const tracker = app.extensionManager.workflow.activeWorkflow?.changeTracker;
+  if (tracker) tracker.nodeOutputs = { ...tracker.nodeOutputs, [outputKey(node)]: output };
+}
+
+/**
  * Gives every node of one kind a panel, and brings it what runs send: live, and again when the frontend returns to a
  * tab whose outputs it has kept.
  *
@@ -69,7 +78,10 @@ export function registerPanels({ extension, nodeId, payload, create }) {
       const receive = create(node);
       follow(node, "onAdded", () => shown.set(node, receive));
       follow(node, "onRemoved", () => shown.delete(node));
-      follow(node, "onExecuted", (output) => deliver(node, output));
+      follow(node, "onExecuted", (output) => {
+        keep(node, output);
+        deliver(node, output);
+      });
     },
     onNodeOutputsUpdated(outputs) {
       for (const node of shown.keys()) deliver(node, outputs[outputKey(node)]);

@@ -8,17 +8,19 @@ NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 # Left, top, right, bottom of each node on the canvas, with its title.
 BOXES = """() => app.graph.nodes.map(({ title, boundingRect: [x, y, width, height] }) =>
     ({ title, box: [x, y, x + width, y + height] }))"""
+# A card has its picture only while it is in view, and pictures that arrive above it push it out of view again.
+SHOWS_A_PICTURE = """name => {
+    const card = document.querySelector(`[data-testid="template-workflow-${name}"]`);
+    card?.scrollIntoView({ block: "center" });
+    return card?.querySelector("img")?.naturalWidth > 0;
+}"""
 
 
 def test_the_browser_offers_all_of_them_with_a_picture_and_opens_one(frontend):
     frontend.open()
     frontend.browse_templates()
     for name in NAMES:
-        card = frontend.page.get_by_test_id(f"template-workflow-{name}")
-        card.scroll_into_view_if_needed()
-        picture = card.locator("img").first
-        picture.wait_for()
-        frontend.page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
+        frontend.page.wait_for_function(SHOWS_A_PICTURE, arg=name)
         served = frontend.page.request.get(f"{frontend.url}/api/workflow_templates/{frontend.pack}/{name}.jpg")
         assert served.headers["content-type"] == "image/jpeg", f"{name} has no thumbnail"
     frontend.choose_template(NAMES[0])

@@ -319,10 +319,10 @@ def _pencil(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
     slope = np.sqrt(sum(np.gradient(soft[..., c], axis=a) ** 2 for c in range(3) for a in (0, 1)))[..., None]
     line = np.clip(slope / 30 - 0.2, 0, 1)
     down, across = np.indices(picture.shape[:2])
-    # A hatch of four pixels' period repeats in every 8x8 block, so that the small autoencoder can learn it.
+    # Faint, and of four pixels' period, which repeats in every 8x8 block: the small autoencoder can keep that.
     hatch = ((down + across) % 4 < 1)[..., None] * np.clip(1 - grey / 255, 0, 1)
     shade = np.array(PAPER, dtype=np.float32) * (0.45 + 0.55 * grey / 255) + 0.45 * (picture - grey)
-    return shade * (1 - 0.30 * hatch) * (1 - 0.70 * line)
+    return shade * (1 - 0.15 * hatch) * (1 - 0.70 * line)
 
 
 def _pixel(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from img2img_studio.dev.host import ROOT, find
 from img2img_studio.nodes import host
 from safetensors import safe_open
 
-FEW = ["--threads=1", "--scenes=20", "--encoded=20", "--autoencoder-steps=1", "--eps-steps=2", "--flow-steps=1"]
+STEPS = {"autoencoder": 1, "decoder": 1, "eps": 2, "flow": 1}
+FEW = ["--threads=1", "--scenes=20", "--encoded=20", *(f"--{stage}-steps={steps}" for stage, steps in STEPS.items())]
 
 
 def train(folder, *more):

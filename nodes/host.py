@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ import comfyui_version
 import folder_paths
 import latent_preview
 import torch
+from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor
 
@@ -41,10 +43,12 @@ from ..core.noise import ItemKey, NoisedRecord, StepNoise, digest, stream_seed
 from ..core.prompts import resolve_prompts
 from ..core.report import VERSION
 from ..core.schedule import CutSampling, NoiseSchedule, Spacing
+from ..core.sheet import to_pillow
 from ..core.tiles import TileGrid, blend_tiles, tile_weight, total_weight
 
 RECORD_KEY = "img2img_record"
 FINGERPRINT_WEIGHTS, FINGERPRINT_VALUES = 32, 16
+THUMBNAIL_SIDE = 192  # pixels
 
 
 # Names and schedules
@@ -491,6 +495,46 @@ class Progress:
     def advance(self, steps: int) -> None:
         """The run of so many steps is over; the next one counts on from there."""
         self.done += steps
+
+
+class Thumbnails:
+    """Small pictures of finished latents, for the body of a node.
+
+    vae:      decodes them; without one they are ComfyUI's rough previews of latents
+    progress: of the same job, for its previewer; where the user has switched previews off, the quickest one is taken
+    """
+
+    def __init__(self, model: Any, vae: Any, progress: Progress) -> None:
+        self.model, self.vae, self.previewer = model, vae, progress.previewer
+        form = model.model.latent_format
+        if self.previewer is None and form.latent_rgb_factors is not None:
+            self.previewer = latent_preview.Latent2RGBPreviewer(
+                form.latent_rgb_factors, form.latent_rgb_factors_bias, form.latent_rgb_factors_reshape
+            )
+
+    def __call__(self, samples: Tensor) -> Image.Image | None:
+        """One finished latent [1, C, ...] as a picture, a video by its first frame; None where there is no way."""
+        samples = samples[:, :, :1] if samples.ndim == 5 else samples
+        if self.vae is not None:
+            picture = to_pillow(decode(self.vae, {"samples": samples})[0])
+        elif self.previewer is not None:
+            state = to_model_space(self.model, samples).to(self.model.load_device)
+            picture = self.previewer.decode_latent_to_preview(state)
+        else:
+            return None
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        return picture
+
+
+def tell_browser(event: str, **facts: Any) -> None:
+    """Send an event about the running node to the browser that queued it; without a browser, nothing happens."""
+    server_module = sys.modules.get("server")  # missing where ComfyUI's code runs without its server
+    server: Any = getattr(getattr(server_module, "PromptServer", None), "instance", None)
+    context = get_executing_context()
+    if server is None or server.client_id is None or context is None:
+        return
+    message = {"node": context.node_id, "prompt_id": context.prompt_id, **facts}
+    server.send_sync(event, message, server.client_id)
 
 
 class StepCounter:

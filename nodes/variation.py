@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..core.noise import SEED_LIMIT, ItemKey, turn
 from ..core.passes import Variation, batches, plan_variations
-from ..core.report import report
+from ..core.report import plain, report
+from ..core.sheet import from_pillow
 from ..core.text import parse_seeds, parse_strengths
 from . import host, inputs
 from .schedule import plan_strength
@@ -84,6 +87,12 @@ class VariationBatch(io.ComfyNode):
                 inputs.measure(),
                 inputs.step_count(),
                 inputs.sampler(),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="Shows the variations in the node as they are. Without it, ComfyUI's rough previews are "
+                    "shown there.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="batch"),
@@ -120,6 +129,7 @@ class VariationBatch(io.ComfyNode):
         measure: str = "timestep",
         step_count: str = "exact",
         sampler: Any = None,
+        vae: Any = None,
     ) -> io.NodeOutput:
         began = time.perf_counter()
         opened = host.open_clean_latent(model, latent, mask)
@@ -131,10 +141,14 @@ class VariationBatch(io.ComfyNode):
         limit = host.batch_size(model, chosen, opened, len(items), batch_limit)
         progress = host.Progress(model, sum(plans[items[batch[0]].strength].steps for batch in batches(items, limit)))
 
+        sheet = Sheet(items, host.Thumbnails(model, vae, progress))
+
         def sample_batch(batch: list[Variation]) -> host.Sampled:
             start, keys, area = _start(opened, batch, listed[0], variation)
             sigmas = plans[batch[0].strength].sigmas
-            return host.sample(model, positive, negative, cfg, chosen, sigmas, start, keys, area, progress)
+            run = host.sample(model, positive, negative, cfg, chosen, sigmas, start, keys, area, progress)
+            sheet.add(run.samples)
+            return run
 
         runs = [sample_batch([items[place] for place in batch]) for batch in batches(items, limit)]
         samples = torch.cat([run.samples for run in runs])
@@ -155,7 +169,39 @@ class VariationBatch(io.ComfyNode):
         out = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")} | {
             "samples": samples
         }
-        return io.NodeOutput(out, ", ".join(str(item.seed) for item in items), text)
+        return io.NodeOutput(
+            out, ", ".join(str(item.seed) for item in items), text, ui={"img2img_variations": [sheet.payload()]}
+        )
+
+
+class Sheet:
+    """The finished variations for the node's body, where each batch appears as soon as it is done.
+
+    items:     all variations of the run
+    thumbnail: makes a small picture of a finished latent, or None
+    """
+
+    def __init__(self, items: list[Variation], thumbnail: Callable[[torch.Tensor], Image.Image | None]) -> None:
+        self.items, self.thumbnail = items, thumbnail
+        self.shown: list[dict[str, Any]] = []
+        self._tell(0)
+
+    def add(self, samples: torch.Tensor) -> None:
+        """Show the next finished variations, [B, C, ...]."""
+        before = len(self.shown)
+        for item, one in zip(self.items[before:], samples.split(1), strict=False):
+            picture = self.thumbnail(one)
+            saved = None if picture is None else ui.PreviewImage(from_pillow(picture)).as_dict()["images"][0]
+            # As text, because a browser's numbers end at 2^53.
+            self.shown.append({"seed": str(item.seed), "strength": item.strength, "image": saved})
+        self._tell(before)
+
+    def payload(self, place: int = 0) -> dict[str, Any]:
+        """What the node's body shows, from one place of the list on."""
+        return {"total": len(self.items), "place": place, "items": plain(self.shown[place:])}
+
+    def _tell(self, place: int) -> None:
+        host.tell_browser("img2img.variations", **self.payload(place))
 
 
 def _start(

@@ -1,11 +1,16 @@
 """ProgressiveRefine is a row of chains; VariationBatch is many chains side by side."""
 
 import json
+from pathlib import Path
 
 import comfy.samplers
+import folder_paths
+import numpy as np
 import pytest
 import torch
-from img2img_studio.dev.models import random_conditioning, random_model
+from img2img_studio.core.sheet import to_pillow
+from img2img_studio.dev.models import random_conditioning, random_model, random_vae
+from PIL import Image
 
 POSITIVE, NEGATIVE = random_conditioning(1), random_conditioning(2)
 CFG = 4.0
@@ -158,6 +163,57 @@ def test_small_variations_are_close_relatives(models, vary):
         return float((samples[1:] - samples[:1]).square().mean())
 
     assert spread(0.0) < 1e-6 < spread(0.1) < spread(0.5) < spread(1.0)
+
+
+def shown_after(nodes, models, **options):
+    """The temporary pictures on the sheet, and the whole of it."""
+    model = models[options.pop("family", "eps")]
+    out = nodes["VariationBatch"].execute(
+        model, POSITIVE, NEGATIVE, picture(model), 3, 0.6, 2, CFG, "euler", "normal", 2**63 + 1, 1.0, **options
+    )
+    (sheet,) = out.ui["img2img_variations"]
+    places = [one["image"] for one in sheet["items"] if one["image"]]
+    files = [Path(folder_paths.get_directory_by_type(place["type"])) / place["filename"] for place in places]
+    return [Image.open(file) for file in files], json.loads(json.dumps(sheet)), out.args[0]["samples"]
+
+
+@pytest.mark.parametrize("family", ["eps", "flow", "video flow"])
+def test_the_sheet_shows_every_variation_with_its_seed(nodes, models, family):
+    pictures, sheet, _ = shown_after(nodes, models, family=family, batch_limit=2)
+    assert (sheet["total"], sheet["place"]) == (3, 0)
+    assert [one["seed"] for one in sheet["items"]] == [str(2**63 + place) for place in (1, 2, 3)]
+    assert [one["strength"] for one in sheet["items"]] == [0.6] * 3
+    assert [one.size for one in pictures] == [(12, 16)] * 3
+
+
+def test_a_vae_shows_the_variations_as_they_are(nodes, models):
+    vae = random_vae()
+    pictures, _, samples = shown_after(nodes, models, vae=vae)
+    for shown, decoded in zip(pictures, vae.decode(samples), strict=True):
+        expected = to_pillow(decoded)
+        expected.thumbnail((192, 192))
+        # In a batch and alone, decoding rounds differently.
+        assert np.asarray(shown) == pytest.approx(np.asarray(expected), abs=2)
+
+
+def test_finished_variations_appear_while_others_are_made(nodes, models, monkeypatch):
+    from img2img_studio.nodes import host
+
+    told = []
+    monkeypatch.setattr(host, "tell_browser", lambda event, **facts: told.append((event, facts)))
+    monkeypatch.setattr(host, "sample", lambda *a, run=host.sample: told.append("sampled") or run(*a))
+    _, sheet, _ = shown_after(nodes, models, batch_limit=2)
+    assert [entry if entry == "sampled" else len(entry[1]["items"]) for entry in told] == [
+        0,
+        "sampled",
+        2,
+        "sampled",
+        1,
+    ]
+    assert {entry[0] for entry in told if entry != "sampled"} == {"img2img.variations"}
+    (_, last) = told[-1]
+    assert (last["total"], last["place"]) == (3, 2)
+    assert last["items"] == sheet["items"][2:]
 
 
 def test_the_batch_follows_the_free_memory(models, monkeypatch):

@@ -5,17 +5,22 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..core.grid import AXES, Axis, Cell, count_marks, distinct, parse_axis, plan_cells, run_of
 from ..core.metrics import ssim
 from ..core.report import plain, report
 from ..core.schedule import StrengthPlan
 from ..core.sheet import from_pillow, labelled_grid, to_pillow
+from ..core.text import parse_seeds
 from . import host, inputs
 from .schedule import plan_strength
+
+KEPT_GRIDS = 2
 
 
 def read_axes(rows: str, row_values: str, columns: str, column_values: str) -> tuple[Axis, Axis]:
@@ -78,8 +83,8 @@ class StrengthGrid(io.ComfyNode):
                     "marks",
                     default="",
                     optional=True,
-                    tooltip="The cells you like best, counted row by row from 0, such as 1, 5..7. The report counts "
-                    "them for each value.",
+                    tooltip="The cells you like best, counted row by row from 0, such as 1, 5..7. Click a cell in the "
+                    "node to mark it. The report counts the marks for each value.",
                 ),
             ],
             outputs=[
@@ -96,7 +101,11 @@ class StrengthGrid(io.ComfyNode):
         row_values: str | None = None,
         columns: str | None = None,
         column_values: str | None = None,
+        marks: str | None = None,
     ) -> bool | str:
+        readable = inputs.readable(lambda text: parse_seeds(text, "marks"), marks)
+        if readable is not True:
+            return readable
         if rows is None or row_values is None or columns is None or column_values is None:
             return True
         try:
@@ -146,38 +155,68 @@ class StrengthGrid(io.ComfyNode):
             run: plan_strength(model, run.scheduler or scheduler, run.steps, run.strength, measure, step_count)
             for run in distinct(cells)
         }
-        done = _run_all(model, positive, negative, vae, clip, sampler, opened, plans)
+        done = _finished_with(model, positive, negative, latent, vae, clip, mask, sampler, measure, step_count)
+        new = _run_missing(model, positive, negative, vae, clip, sampler, opened, plans, done)
         shown = [done[run_of(cell)] for cell in cells]
         sheet, boxes = labelled_grid(
-            [to_pillow(one.picture) for one in shown], [one.label for one in shown],
+            [one.picture for one in shown], [one.label for one in shown],
             axes[0].labels, axes[1].labels, f"{rows} / {columns}",
         )  # fmt: skip
         text = report(
             rows={"setting": rows, "values": axes[0].values}, columns={"setting": columns, "values": axes[1].values},
             cells=[_describe(cell, one) for cell, one in zip(cells, shown, strict=True)], runs=len(done),
-            marks=count_marks(marks, *axes), model_calls=sum(one.run.calls for one in done.values()),
+            reused=len(done) - len(new), marks=count_marks(marks, *axes),
+            model_calls=sum(done[run].run.calls for run in new),
             seconds=round(time.perf_counter() - began, 3), versions=host.versions(),
         )  # fmt: skip
         image = from_pillow(sheet)
         preview = ui.PreviewImage(image, cls=cls).as_dict()["images"][0]
         return io.NodeOutput(
             image, {"samples": torch.cat([one.run.samples for one in shown])}, text,
-            ui={"img2img_grid": [plain({"image": dict(preview), "boxes": boxes})]},
+            ui={"img2img_grid": [plain({"image": dict(preview), "boxes": boxes, "names": _names(*axes)})]},
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A run of the grid: its latent, its picture [H, W, C], what stands under it, and how like the input it is."""
+    """A run of the grid: its latent, its picture, what stands under it, and how like the input it is."""
 
     run: host.Sampled
-    picture: torch.Tensor
+    picture: Image.Image
     label: str
     likeness: float
     plan: StrengthPlan
 
 
-def _run_all(
+@dataclass(frozen=True)
+class Finished:
+    """The cells that were done with some inputs; the inputs are held, so that no new object takes their identity."""
+
+    inputs: tuple[Any, ...]
+    done: dict[Cell, Shown]
+
+
+_finished: WeakKeyDictionary[Any, list[Finished]] = WeakKeyDictionary()
+"""The last grids by model. They go when ComfyUI lets go of the model."""
+
+
+def _finished_with(model: Any, *inputs: Any) -> dict[Cell, Shown]:
+    """The cells already done with these very inputs, to be added to: a new mark or value samples only new cells.
+
+    ComfyUI itself runs the whole node again whenever a widget changes, and hands it the same objects as before
+    wherever nothing changed upstream.
+    """
+    grids = _finished.setdefault(model, [])
+    known = next((grid for grid in grids if all(map(_same, grid.inputs, inputs))), Finished(inputs, {}))
+    grids[:] = [known, *(grid for grid in grids if grid is not known)][:KEPT_GRIDS]
+    return known.done
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, str) and one == other)
+
+
+def _run_missing(
     model: Any,
     positive: Any,
     negative: Any,
@@ -186,17 +225,25 @@ def _run_all(
     sampler: Any,
     opened: host.OpenLatent,
     plans: dict[Cell, StrengthPlan],
-) -> dict[Cell, Shown]:
-    """Every distinct run once, with one progress bar; noise once for each seed, a prompt encoded once."""
-    progress = host.Progress(model, sum(plan.steps for plan in plans.values()))
+    done: dict[Cell, Shown],
+) -> list[Cell]:
+    """Bring ``done`` to exactly the planned runs, with one progress bar; returns those that were new.
+
+    Noise is drawn once for each seed, and a prompt encoded once. What is done stays done if the rest is interrupted.
+    """
+    for run in done.keys() - plans.keys():
+        del done[run]
+    new = [run for run in plans if run not in done]
+    if not new:
+        return new
+    progress = host.Progress(model, sum(plans[run].steps for run in new))
     area = host.run_mask(opened.mask, opened.samples.shape)
-    noises = {seed: host.draw_noise(opened.samples, seed, opened.items) for seed in {run.seed for run in plans}}
-    texts = dict.fromkeys(run.prompt for run in plans if run.prompt is not None)
+    noises = {seed: host.draw_noise(opened.samples, seed, opened.items) for seed in {run.seed for run in new}}
+    texts = dict.fromkeys(run.prompt for run in new if run.prompt is not None)
     prompts = {text: host.encode_text(clip, text) for text in texts}
     first = host.decode(vae, {"samples": opened.samples})[0]
-    done = {}
-    for run, plan in plans.items():
-        start = host.Start(opened.samples, noises[run.seed])
+    for run in new:
+        plan, start = plans[run], host.Start(opened.samples, noises[run.seed])
         chosen = host.resolve_sampler(run.sampler, sampler) if plan.steps else None
         prompt = positive if run.prompt is None else prompts[run.prompt]
         sampled = host.sample(
@@ -204,8 +251,13 @@ def _run_all(
         )
         picture = host.decode(vae, {"samples": sampled.samples})[0] if sampled.calls else first
         label = f"sigma {plan.start_sigma:.3g}" if plan.steps else "unchanged"
-        done[run] = Shown(sampled, picture, label, ssim(picture[None], first[None]), plan)
-    return done
+        done[run] = Shown(sampled, to_pillow(picture), label, ssim(picture[None], first[None]), plan)
+    return new
+
+
+def _names(rows: Axis, columns: Axis) -> list[str]:
+    """What the cells are called, row by row."""
+    return [f"{row}, {column}" for row in rows.labels for column in columns.labels]
 
 
 def _describe(cell: Cell, shown: Shown) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """StrengthGrid, StyleBatch and FolderImage in a real ComfyUI."""
 
+import gc
 import json
 from pathlib import Path
 
+import comfy.model_management
 import folder_paths
 import numpy as np
 import pytest
@@ -38,8 +40,8 @@ def latent():
 def grid(nodes, model, latent):
     def run(rows="strength", row_values="0.3, 0.6", columns="cfg", column_values="1, 4", **options):
         out = nodes["Img2ImgStrengthGrid"].execute(
-            model, POSITIVE, NEGATIVE, options.pop("latent", latent), random_vae(), rows, row_values, columns,
-            column_values, 0.5, 3, 4.0, "euler", "normal", 7, **options,
+            model, POSITIVE, NEGATIVE, options.pop("latent", latent), options.pop("vae", None) or random_vae(), rows,
+            row_values, columns, column_values, 0.5, 3, 4.0, "euler", "normal", 7, **options,
         )  # fmt: skip
         return out.args[0], out.args[1]["samples"], json.loads(out.args[2]), out.ui
 
@@ -97,6 +99,58 @@ def test_marks_are_counted(grid):
     assert grid(marks="1, 3")[2]["marks"] == {"strength": {"0.3": 1, "0.6": 1}, "cfg": {"4.0": 2}}
 
 
+def test_a_mark_samples_nothing_again(grid):
+    vae = random_vae()
+    sheet, cells, report, ui = grid(vae=vae)
+    marked_sheet, marked_cells, marked, marked_ui = grid(vae=vae, marks="2")
+    assert (report["reused"], marked["reused"], marked["model_calls"]) == (0, 4, 0)
+    assert marked["marks"] == {"strength": {"0.6": 1}, "cfg": {"1.0": 1}}
+    assert marked["cells"] == report["cells"]
+    assert torch.equal(sheet, marked_sheet)
+    assert torch.equal(cells, marked_cells)
+    assert ui["img2img_grid"][0]["names"] == marked_ui["img2img_grid"][0]["names"]
+
+
+def test_a_value_more_samples_only_its_cells(grid):
+    vae = random_vae()
+    _, before, report, _ = grid(vae=vae)
+    _, cells, more, _ = grid(vae=vae, column_values="1, 4, 8")
+    assert (more["runs"], more["reused"]) == (6, 4)
+    assert more["model_calls"] * 2 == report["model_calls"]
+    assert torch.equal(cells[[0, 1, 3, 4]], before)
+    assert grid(vae=vae)[2]["reused"] == 4
+    assert grid(vae=vae, column_values="1, 4, 8")[2]["reused"] == 4, "cells outside the last grid are not kept"
+
+
+@pytest.mark.parametrize("changed", ["latent", "mask", "measure", "vae"])
+def test_another_input_samples_everything_again(grid, latent, changed):
+    vae = random_vae()
+    grid(vae=vae, latent=latent)
+    new = {
+        "latent": {"samples": latent["samples"].clone()},
+        "mask": torch.ones(1, 8, 8),
+        "measure": "noise",
+        "vae": random_vae(),
+    }
+    assert grid(**({"vae": vae, "latent": latent} | {changed: new[changed]}))[2]["reused"] == 0
+
+
+def test_finished_cells_go_with_their_model(nodes, latent):
+    from img2img_studio.nodes.grid import _finished
+
+    model = random_model("eps")
+    nodes["Img2ImgStrengthGrid"].execute(
+        model, POSITIVE, NEGATIVE, latent, random_vae(), "strength", "0.5", "cfg", "1", 0.5, 1, 1.0, "euler",
+        "normal", 7,
+    )  # fmt: skip
+    assert model in _finished
+    before = len(_finished)
+    comfy.model_management.unload_all_models()
+    del model
+    gc.collect()
+    assert len(_finished) < before
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -116,6 +170,7 @@ def test_unreadable_axes_are_refused_before_anything_runs(nodes):
     assert validate("sampler", "euler", "cfg", "1, 2") is True
     assert "'magic' at character 8" in validate("sampler", "euler, magic", "cfg", "1")
     assert validate("sampler", None, "cfg", "1") is True
+    assert "marks: 'x' at character 4" in validate("cfg", "1", "steps", "1", marks="1, x")
 
 
 def test_styles_become_prompts(nodes, toy):

@@ -65,12 +65,18 @@ SD15_UNET: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Family:
-    """How a model noises: ComfyUI's model type, sampling settings and latent format."""
+    """How a model noises: ComfyUI's model type, sampling settings and latent format.
+
+    concat:      channels that it sees besides the noised latent: 5 of an inpaint model, 3 of the x4 upscaler
+    model_class: ComfyUI's class for it, in comfy.model_base
+    """
 
     model_type: str
     settings: dict[str, Any] = field(default_factory=dict)
     latent_format: str = "SD15"
     unet: dict[str, Any] = field(default_factory=lambda: TINY_UNET)
+    concat: int = 0
+    model_class: str = "BaseModel"
 
 
 FAMILIES = {
@@ -84,6 +90,15 @@ FAMILIES = {
     "flow 128 channels": Family("FLOW", {"shift": 2.0}, latent_format="Flux2"),
     "video flow": Family("FLOW", {"shift": 5.0}, latent_format="Wan21", unet=VIDEO_UNET),
     "cosmos": Family("FLOW_COSMOS", latent_format="SD15"),
+    "inpaint": Family("EPS", concat=5),
+    "x4 upscaler": Family(
+        "V_PREDICTION",
+        {"linear_start": 0.0001, "linear_end": 0.02},
+        latent_format="SD_X4",
+        unet=TINY_UNET | {"num_classes": 1000},
+        concat=3,
+        model_class="SD_X4Upscaler",
+    ),
 }
 
 
@@ -103,10 +118,68 @@ def random_model(
     Config.latent_format = latent_format
     Config.sampling_settings = family.settings
     channels = latent_format.latent_channels
-    config = Config((unet or family.unet) | {"in_channels": channels, "out_channels": channels, "dtype": dtype})
+    sides = {"in_channels": channels + family.concat, "out_channels": channels}
+    config = Config((unet or family.unet) | sides | {"dtype": dtype})
     offload = comfy.model_management.unet_offload_device()
-    model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType[family.model_type], device=offload)
+    model_class = getattr(comfy.model_base, family.model_class)
+    model = model_class(config, comfy.model_base.ModelType[family.model_type], device=offload)
+    if family.model_class == "BaseModel" and family.concat:
+        model.set_inpaint()
     _fill(model.diffusion_model, seed)
+    return comfy.model_patcher.ModelPatcher(model, comfy.model_management.get_torch_device(), offload)
+
+
+class GaussianMixture(torch.nn.Module):
+    """The ideal answer of any family for pictures drawn from a few normal distributions, in the place of a network.
+
+    A prompt is one token with a number for each distribution, which weighs it (a softmax).
+    """
+
+    dtype = torch.float64
+
+    def __init__(self, sampling: Any, count: int, shape: list[int], spread: float, seed: int) -> None:
+        super().__init__()
+        self.sampling = (sampling,)  # in a tuple, because it is the model's part already
+        self.spread = spread
+        generator = torch.Generator().manual_seed(seed)
+        self.register_buffer("means", torch.randn(count, *shape, generator=generator, dtype=self.dtype))
+
+    def forward(self, x: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor, **options: Any) -> torch.Tensor:
+        """What ``calculate_denoised`` turns into the expected picture; x as ``calculate_input`` scaled it."""
+        (sampling,) = self.sampling
+        # discrete families round the timestep, so the sigma itself is read where the host leaves it for patches
+        sigma = options["transformer_options"]["sigmas"].to(x)
+        sigma = sigma.repeat(len(x) // len(sigma)).view(-1, *[1] * (x.ndim - 1))  # prompt and negative come together
+        x = x / sampling.calculate_input(sigma, torch.ones_like(x))
+        unit = sampling.calculate_denoised(sigma, torch.ones_like(x), torch.zeros_like(x))
+        rest = sampling.calculate_denoised(sigma, torch.zeros_like(x), x)
+        return (self.expected_picture(x, sigma, context[:, 0].to(x)) - rest) / unit
+
+    def expected_picture(self, x: torch.Tensor, sigma: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """E[x0 | x] for x = a x0 + sigma noise, where a is 1, and 1 - sigma on flow models."""
+        signal = 1 - sigma if isinstance(self.sampling[0], comfy.model_sampling.CONST) else torch.ones_like(sigma)
+        variance = signal**2 * self.spread**2 + sigma**2
+        away = (x[:, None] - signal[:, None] * self.means).flatten(2)
+        share = torch.softmax(weights.log_softmax(1) - away.square().sum(2) / (2 * variance.view(-1, 1)), 1)
+        mean = torch.einsum("bk,k...->b...", share, self.means.to(x))
+        return mean + signal * self.spread**2 / variance * (x - signal * mean)
+
+
+def mixture_model(name: str, count: int = 5, side: int = 2, spread: float = 0.5, seed: int = 0) -> Any:
+    """A MODEL of a family for 4 x side x side latents that answers as ``GaussianMixture`` does, in float64.
+
+    The host rounds its answer to float32, as that of any network.
+    """
+    family = FAMILIES[name]
+
+    class Config(comfy.supported_models_base.BASE):
+        latent_format = comfy.latent_formats.LatentFormat
+        sampling_settings = family.settings
+
+    offload = comfy.model_management.unet_offload_device()
+    config = Config({"disable_unet_model_creation": True})
+    model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType[family.model_type], device=offload)
+    model.diffusion_model = GaussianMixture(model.model_sampling, count, [4, side, side], spread, seed)
     return comfy.model_patcher.ModelPatcher(model, comfy.model_management.get_torch_device(), offload)
 
 

@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import comfy.conds
 import comfy.k_diffusion.sampling
 import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.model_sampling
+import comfy.patcher_extension
 import comfy.sample
 import comfy.samplers
 import comfy.sd
@@ -44,10 +46,14 @@ from ..core.prompts import resolve_prompts
 from ..core.report import VERSION
 from ..core.schedule import CutSampling, NoiseSchedule, Spacing
 from ..core.sheet import to_pillow
-from ..core.tiles import TileGrid, blend_tiles, tile_weight, total_weight
+from ..core.tiles import Places, TileGrid, area_mask, blend_tiles, tile_weight, total_weight
 
 RECORD_KEY = "img2img_record"
+TILES_AT_ONCE = 4  # more of them together are hardly faster, and memory would grow with the picture
 FINGERPRINT_WEIGHTS, FINGERPRINT_VALUES = 32, 16
+
+# Positive and negative conditioning as the host makes it ready for a run: a dictionary for each prompt.
+PreparedConds = dict[str, list[dict[str, Any]]]
 THUMBNAIL_SIDE = 192  # pixels
 
 
@@ -578,38 +584,134 @@ class TiledGuider(CountingGuider):
     def __init__(self, model: Any, positive: Any, negative: Any, cfg: float, grid: TileGrid) -> None:
         super().__init__(model, positive, negative, cfg)
         self.grid = grid
-        self.prepared: tuple[Tensor, Tensor, int] | None = None
+        self.prepared: tuple[Tensor, Tensor, int, dict[Places, Any]] | None = None
         for name, conditioning in (("positive", positive), ("negative", negative)):
             _check_for_tiles(name, conditioning)
+        self.model_options = _with_memory_for(grid, self.model_options)
 
     def denoise(self, x: Tensor, timestep: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Ask the model about group after group of tiles."""
-        ask = super().denoise
-        weight, total, at_once = self.prepared = self.prepared or self._prepare(x)
+        ask, whole = super().denoise, self.conds
+        weight, total, at_once, conds = self.prepared = self.prepared or self._prepare(x)
 
-        def denoise_group(tiles: Tensor) -> Tensor:
-            return ask(tiles, timestep.repeat(len(tiles) // len(x)), *args, **kwargs)
+        def denoise_group(tiles: Tensor, places: Places) -> Tensor:
+            self.conds = conds[places]
+            return ask(tiles, timestep.repeat(len(places)), *args, **kwargs)
 
-        return blend_tiles(x, self.grid, denoise_group, at_once, weight, total)
+        try:
+            return blend_tiles(x, self.grid, denoise_group, at_once, weight, total)
+        finally:
+            self.conds = whole  # after the run the host cleans up what it finds there
 
-    def _prepare(self, x: Tensor) -> tuple[Tensor, Tensor, int]:
+    def _prepare(self, x: Tensor) -> tuple[Tensor, Tensor, int, dict[Places, Any]]:
         weight = tile_weight(self.grid, x)
         total = total_weight(self.grid, weight, *x.shape[-2:])
         tile = [*x.shape[1:-2], *self.grid.size]
-        return weight, total, fitting_batch(self.model_patcher, tile, len(self.grid), each=len(x))
+        at_once = fitting_batch(self.model_patcher, tile, min(TILES_AT_ONCE, len(self.grid)), each=len(x))
+        whole = _on_plane(self.conds, x)
+        conds = {places: _cut_conds(whole, self.grid, places, x.shape) for places in self.grid.groups(at_once)}
+        return weight, total, at_once, conds
+
+
+def _with_memory_for(grid: TileGrid, model_options: dict[str, Any]) -> dict[str, Any]:
+    """Model options under which the host makes room for a tile before a run, and not for the whole picture."""
+
+    def prepare(executor: Any, model: Any, noise_shape: Sequence[int], *args: Any, **kwargs: Any) -> Any:
+        return executor(model, [*noise_shape[:-2], *grid.size], *args, **kwargs)
+
+    options = comfy.model_patcher.create_model_options_clone(model_options)
+    kind = comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING
+    comfy.patcher_extension.add_wrapper_with_key(kind, "img2img_tiles", prepare, options, is_model_options=True)
+    return options
 
 
 def _check_for_tiles(name: str, conditioning: Any) -> None:
-    """Refuse what belongs to places of the whole picture, and could not be cut along with a tile."""
-    placed = {"area": "an area", "mask": "a mask", "control": "a ControlNet", "gligen": "GLIGEN boxes",
-              "concat_latent_image": "an inpaint picture", "reference_latents": "a reference picture"}  # fmt: skip
-    for embedding, options in conditioning:
-        found = next((word for key, word in placed.items() if options.get(key) is not None), None)
-        if found or (embedding is not None and embedding.shape[0] > 1):
-            raise ValueError(
-                f"{name}: it carries {found or 'a prompt for each picture'}, which cannot be cut into tiles; connect "
-                f"a plain prompt, or make tile as large as the enlarged picture"
-            )
+    """Refuse what belongs to the whole picture and could not be cut along with a tile."""
+    whole = {"gligen": "GLIGEN boxes, which lie on the whole picture",
+             "reference_latents": "a reference picture, which the model would paint into every tile"}  # fmt: skip
+    for _, options in conditioning:
+        for key, reason in whole.items():
+            if options.get(key) is not None:
+                raise ValueError(
+                    f"{name}: it carries {reason}; connect it without them, or make tile as large as the enlarged "
+                    f"picture"
+                )
+
+
+def _on_plane(conds: PreparedConds, x: Tensor) -> PreparedConds:
+    """Prepared conditioning with its areas as masks and its ControlNet hints at the size of the whole picture."""
+
+    def enlarge(control: Any, hint: Tensor) -> Tensor:
+        height, width = (side * _hint_scale(control) for side in x.shape[-2:])
+        return comfy.utils.common_upscale(hint, width, height, control.upscale_algorithm, "center")
+
+    # The host answers prompt and negative together only where they share one ControlNet object.
+    fitted = cache(partial(_with_hint, change=enlarge))
+
+    def on_plane(entry: dict[str, Any]) -> dict[str, Any]:
+        entry = {**entry, "control": fitted(entry["control"])} if "control" in entry else entry
+        if "area" not in entry:
+            return entry
+        box = area_mask(entry["area"], x.shape[2:], faded="mask" not in entry)[None].to(x.device)
+        masked = entry["mask"] * box if "mask" in entry else box
+        return {key: value for key, value in entry.items() if key != "area"} | {"mask": masked}
+
+    return {kind: [on_plane(entry) for entry in entries] for kind, entries in conds.items()}
+
+
+def _cut_conds(conds: PreparedConds, grid: TileGrid, places: Places, shape: torch.Size) -> PreparedConds:
+    """Prepared conditioning for a batch of tiles: all that lies on the picture cut along, prompts without a share gone.
+
+    shape: [B, C, ..., H, W] of the whole latent
+    """
+    batch = shape[0]
+
+    def cut_hint(control: Any, hint: Tensor) -> Tensor:
+        scale = _hint_scale(control)
+        return grid.scaled(scale).stack(hint, tuple((top * scale, left * scale) for top, left in places), batch)
+
+    def cut_value(value: Any) -> Any:
+        tensor = value.cond
+        if not isinstance(tensor, Tensor) or isinstance(value, comfy.conds.CONDConstant):
+            return value
+        out = copy.copy(value)
+        if tensor.ndim >= 4 and tensor.shape[-2:] == shape[-2:]:
+            out.cond = grid.stack(tensor, places, batch)
+        elif len(tensor) > 1:  # one for each picture
+            out.cond = comfy.utils.repeat_to_batch_size(tensor, batch).repeat(len(places), *[1] * (tensor.ndim - 1))
+        return out
+
+    fitted = cache(partial(_with_hint, change=cut_hint))
+
+    def cut_entry(entry: dict[str, Any]) -> dict[str, Any]:
+        out = entry | {"model_conds": {name: cut_value(value) for name, value in entry["model_conds"].items()}}
+        if "mask" in entry:
+            out["mask"] = grid.stack(entry["mask"], places, batch)
+        if "control" in entry:
+            out["control"] = fitted(entry["control"])
+        return out
+
+    cut = {kind: [cut_entry(entry) for entry in entries] for kind, entries in conds.items()}
+    return {kind: [one for one in entries if "mask" not in one or bool(one["mask"].any())]
+            for kind, entries in cut.items()}  # fmt: skip
+
+
+def _with_hint(control: Any, change: Callable[[Any, Tensor], Tensor]) -> Any:
+    """A copy of a ControlNet that is ready for a run, and of those chained to it, with changed hints."""
+    out = copy.copy(control)
+    out.cond_hint = out.extra_concat = out.control_input = None  # what it made of the old hint
+    if control.cond_hint_original is not None:
+        out.cond_hint_original = change(control, control.cond_hint_original)
+        out.extra_concat_orig = [change(control, extra) for extra in control.extra_concat_orig]
+    if control.previous_controlnet is not None:
+        out.previous_controlnet = _with_hint(control.previous_controlnet, change)
+    return out
+
+
+def _hint_scale(control: Any) -> int:
+    """Pixels of a ControlNet's hint for each cell of the latent."""
+    vae = control.vae
+    return control.compression_ratio * (1 if vae is None else vae.spacial_compression_encode())
 
 
 def guider_for_run(

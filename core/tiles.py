@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Places = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True)
 class TileGrid:
@@ -33,10 +35,25 @@ class TileGrid:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return ((top, left) for top in self.tops for left in self.lefts)
 
+    def groups(self, at_once: int) -> list[Places]:
+        """The places of all tiles in order, so many together; the last group may be smaller."""
+        places = tuple(self)
+        return [places[first : first + at_once] for first in range(0, len(places), at_once)]
+
+    def scaled(self, factor: int) -> TileGrid:
+        """The same grid on a plane whose sides are so many times as long."""
+        tops, lefts = (tuple(start * factor for start in starts) for starts in (self.tops, self.lefts))
+        return TileGrid((self.size[0] * factor, self.size[1] * factor), tops, lefts, self.overlap * factor)
+
     def cut(self, plane: Tensor, place: tuple[int, int]) -> Tensor:
         """The tile of a tensor [..., H, W] at a place, as a view."""
         top, left = place
         return plane[..., top : top + self.size[0], left : left + self.size[1]]
+
+    def stack(self, plane: Tensor, places: Places, batch: int) -> Tensor:
+        """Tiles of n planes [n, ..., H, W], which stand for ``batch`` pictures in turn: [places * batch, ..., h, w]."""
+        pictures = plane if len(plane) == batch else plane[torch.arange(batch) % len(plane)]
+        return torch.cat([self.cut(pictures, place) for place in places])
 
 
 def plan_tiles(height: int, width: int, tile: int, overlap: int) -> TileGrid:
@@ -74,22 +91,25 @@ def tile_weight(grid: TileGrid, like: Tensor) -> Tensor:
 
 
 def blend_tiles(
-    plane: Tensor, grid: TileGrid, function: Callable[[Tensor], Tensor], at_once: int, weight: Tensor, total: Tensor
+    plane: Tensor,
+    grid: TileGrid,
+    function: Callable[[Tensor, Places], Tensor],
+    at_once: int,
+    weight: Tensor,
+    total: Tensor,
 ) -> Tensor:
     """Apply a function to every tile of a batch and blend what it gives.
 
     plane:    [B, ..., H, W]
-    function: [N, ..., h, w] -> the same shape; N is a multiple of B, tile by tile
+    function: ([N * B, ..., h, w], N places) -> the same shape, tile by tile
     at_once:  how many tiles to hand over together
     weight:   of ``tile_weight``
     total:    of ``total_weight``, [H, W]
     """
     out = torch.zeros_like(plane)
-    places = list(grid)
-    for first in range(0, len(places), at_once):
-        group = places[first : first + at_once]
-        results = function(torch.cat([grid.cut(plane, place) for place in group]))
-        for place, result in zip(group, results.split(len(plane)), strict=True):
+    for places in grid.groups(at_once):
+        results = function(grid.stack(plane, places, len(plane)), places)
+        for place, result in zip(places, results.split(len(plane)), strict=True):
             grid.cut(out, place).add_(result * weight)
     return out.div_(total)
 
@@ -100,6 +120,35 @@ def total_weight(grid: TileGrid, weight: Tensor, height: int, width: int) -> Ten
     for place in grid:
         grid.cut(total, place).add_(weight)
     return total
+
+
+def area_mask(area: Sequence[int], dims: Sequence[int], faded: bool) -> Tensor:
+    """Where a prompt with an area acts, weighed as ComfyUI weighs it.
+
+    area:  the box's sizes along the last dims, then its first places along them
+    dims:  of the whole plane
+    faded: whether the weight rises over up to 8 cells from borders that are not the plane's own
+
+    returns: [*dims], 0 outside
+    """
+    sides = len(area) // 2
+    mask = torch.ones(tuple(dims))
+    for place, (size, start) in enumerate(zip(area[:sides], area[sides:], strict=True)):
+        axis = len(dims) - sides + place
+        mask *= _area_weight(dims[axis], start, size, faded).reshape(-1, *[1] * (len(dims) - axis - 1))
+    return mask
+
+
+def _area_weight(length: int, start: int, size: int, faded: bool) -> Tensor:
+    stop = min(start + size, length)
+    reach = min(8, max(0, stop - start) // 4) if faded else 0
+    weight, rising = torch.zeros(length), torch.arange(1, reach + 1) / max(1, reach)
+    weight[start:stop] = 1.0
+    if start > 0:
+        weight[start : start + reach] *= rising
+    if stop < length:
+        weight[stop - reach : stop] *= rising.flip(0)
+    return weight
 
 
 def tile_report(grid: TileGrid, scale: int) -> dict[str, Sequence[int] | int]:

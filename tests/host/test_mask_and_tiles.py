@@ -137,6 +137,13 @@ def test_a_model_that_looks_at_single_pixels_does_not_notice_tiles(nodes, family
     assert torch.allclose(tiled, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
 
 
+def test_eightfold_and_without_overlap(refine):
+    made, report = refine(picture(16, 24), random_model("eps"), scale=8.0, overlap=0, steps=1)
+    assert made.shape == (1, 128, 192, 3)
+    assert (report["rows"], report["columns"]) == (2, 3)
+    assert torch.isfinite(made).all()
+
+
 def test_more_pictures_and_transparency(refine):
     made, _ = refine(picture(96, 96, batch=2, channels=4), random_model("eps"))
     assert made.shape == (2, 96, 96, 3)
@@ -153,14 +160,6 @@ def test_masks_are_kept_and_named(refine):
     with pytest.raises(ValueError, match="mask: it is so small that nothing of it is left"):
         refine(image, model, mask=dot)
     assert kept.shape == plain.shape
-
-
-@pytest.mark.parametrize("options", [{"area": (4, 4, 0, 0)}, {"mask": torch.ones(1, 8, 8)}])
-def test_prompts_with_places_are_refused(refine, options):
-    placed = [[POSITIVE[0][0], options]]
-    with pytest.raises(ValueError, match=r"positive: it carries an? \w+, which cannot be cut into tiles"):
-        refine(picture(96, 96), random_model("eps"), positive=placed)
-    assert refine(picture(64, 64), random_model("eps"), positive=placed)[1]["tiles"] == 1
 
 
 def test_an_overlap_as_large_as_a_tile_is_refused(refine):

@@ -39,14 +39,14 @@ def test_an_overlap_as_large_as_the_tile_is_refused():
 def test_what_does_not_depend_on_the_tile_is_unchanged(at_once, shape):
     plane = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     grid = plan_tiles(*shape[-2:], 16, 6)
-    assert torch.allclose(blended(plane, grid, lambda tiles: 3 * tiles + 1, at_once), 3 * plane + 1)
+    assert torch.allclose(blended(plane, grid, lambda tiles, _: 3 * tiles + 1, at_once), 3 * plane + 1)
 
 
 def test_tiles_that_disagree_fade_into_each_other():
     plane = torch.zeros(1, 1, 16, 40)
     grid = plan_tiles(16, 40, 16, 8)
     levels = iter(torch.arange(100.0))
-    out = blended(plane, grid, lambda tiles: tiles + next(levels), at_once=1)[0, 0, 8]
+    out = blended(plane, grid, lambda tiles, _: tiles + next(levels), at_once=1)[0, 0, 8]
     steps = out.diff()
     assert bool((steps >= -1e-6).all())
     assert float(steps.max()) < 0.25  # of a jump of 1 between neighbours

@@ -8,6 +8,7 @@ from .image import FitImage, MatchColors, UnfitImage
 from .inversion import DDIMInvert, InversionSampler
 from .mask import KeepUnmasked, OutpaintCanvas
 from .noise import SDEditNoise
+from .null_text import NullTextOptimize
 from .preset import StrengthPreset
 from .prompts import PromptSchedule
 from .refine import ProgressiveRefine, RefinePass
@@ -32,6 +33,7 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgInversionSampler": InversionSampler,
     "Img2ImgKeepUnmasked": KeepUnmasked,
     "Img2ImgMatchColors": MatchColors,
+    "Img2ImgNullTextOptimize": NullTextOptimize,
     "Img2ImgOutpaintCanvas": OutpaintCanvas,
     "Img2ImgPromptSchedule": PromptSchedule,
     "Img2ImgRefinePass": RefinePass,
@@ -58,6 +60,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgInversionSampler": "Inversion Sampler",
     "Img2ImgKeepUnmasked": "Keep Unmasked",
     "Img2ImgMatchColors": "Match Colors",
+    "Img2ImgNullTextOptimize": "Null-Text Optimize",
     "Img2ImgOutpaintCanvas": "Outpaint Canvas",
     "Img2ImgPromptSchedule": "Prompt Schedule",
     "Img2ImgRefinePass": "Refine Pass",

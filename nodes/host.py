@@ -6,6 +6,7 @@ import copy
 import importlib
 import inspect
 import json
+import logging
 import math
 import sys
 import time
@@ -43,6 +44,7 @@ from torch import Tensor
 from ..core.mask import keep_outside, mask_kind, soft_mask_at
 from ..core.noise import ItemKey, NoisedRecord, StepNoise, digest, stream_seed
 from ..core.prompts import resolve_prompts
+from ..core.null_text import bytes_for_backward
 from ..core.report import VERSION
 from ..core.schedule import CutSampling, NoiseSchedule, Spacing
 from ..core.sheet import to_pillow
@@ -141,6 +143,18 @@ def model_fingerprint(model: Any) -> str:
 
 
 def conditioning_digest(conditioning: Any) -> str:
+def prompt_of_item(conditioning: Any, item: int) -> Any:
+    """The part of a CONDITIONING that belongs to one picture of a batch; what all share stays as it is."""
+
+    def own(value: Any) -> Any:
+        return value[item % len(value)][None] if isinstance(value, Tensor) and len(value) > 1 else value
+
+    return [
+        [own(embedding), {name: own(value) if name == "pooled_output" else value for name, value in options.items()}]
+        for embedding, options in conditioning
+    ]
+
+
     """A short fingerprint of a CONDITIONING: its embeddings and plain options."""
     parts = []
     for embedding, options in conditioning:
@@ -567,6 +581,8 @@ class CountingGuider(comfy.samplers.CFGGuider):
         self.set_cfg(cfg)
         self.calls = 0
 
+        self.embeddings: dict[float, Tensor] = {}
+        """What the negative prompt says at some noise levels, in the place of its own embedding."""
     def predict_noise(self, *args: Any, **kwargs: Any) -> Tensor:
         """Called by the sampler; one guided answer, prompt and negative together, counts as one call."""
         self.calls += 1
@@ -576,6 +592,9 @@ class CountingGuider(comfy.samplers.CFGGuider):
         """Ask the model."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         return super().predict_noise(*args, **kwargs)
+        embedding = self.embeddings.get(float(args[1][0])) if self.embeddings else None
+        if embedding is not None:
+            set_negative_embedding(self, embedding)
 
 
 class TiledGuider(CountingGuider):
@@ -959,12 +978,20 @@ def solve(
     function: Callable[[Callable[[Tensor, float], Tensor], Tensor], Any],
     double: bool = False,
 ) -> tuple[Any, int]:
-    """Run a function of core on a guided model; returns its result and how often it asked the model."""
+    embeddings: Sequence[Tensor] = (),
+    """Run a function of core on a guided model; returns its result and how often it asked the model.
+
+    embeddings: for each sigma above 0, what the negative prompt says there; none where it speaks for itself
+    """
     guider = guider_for_run(model, positive, negative, cfg, sigmas)
-    solver = SolverSampler(function, double)
+    guider.embeddings = dict(zip(sigmas.tolist(), embeddings, strict=False))
+    return _solved(guider, SolverSampler(function, double), sigmas, clean), guider.calls
+
+
+def _solved(guider: CountingGuider, solver: SolverSampler | GradientSampler, sigmas: Tensor, clean: Tensor) -> Any:
     with isolated_rng(0):
         guider.sample(torch.zeros_like(clean), clean, solver, sigmas.clone(), disable_pbar=True, seed=0)
-    return solver.result, guider.calls
+    return solver.result
 
 
 def stored(value: Any) -> Any:
@@ -975,6 +1002,188 @@ def stored(value: Any) -> Any:
 
 
 # The demo checkpoint
+# Gradients
+
+
+class GuidedParts:
+    """A guided model taken apart: core's GuidedModel.
+
+    calls:  how often it was asked, whole or in parts
+    memory: bytes that gradients need: the copies of the weights, and what is held for a backward pass
+    """
+
+    PARTS = ("conditional", "unconditional", "guided")
+
+    def __init__(self, guider: CountingGuider, extra_args: dict[str, Any]) -> None:
+        self.guider = guider
+        self.extra_args = extra_args
+        self.calls: dict[str, int] = dict.fromkeys(self.PARTS, 0)
+        self.memory = {"weights": 0, "gradients": 0}
+
+    def conditional(self, x: Tensor, sigma: float) -> Tensor:
+        """What the positive prompt says."""
+        with torch.no_grad():
+            return self._ask("conditional", x, sigma)
+
+    def unconditional(self, x: Tensor, sigma: float, embedding: Tensor) -> Tensor:
+        """What an embedding in the place of the negative prompt's says; differentiable in it."""
+        set_negative_embedding(self.guider, embedding)
+        return self._ask("unconditional", x, sigma)
+
+    def combine(self, x: Tensor, sigma: float, conditional: Tensor, unconditional: Tensor) -> Tensor:
+        """Both under guidance, with what other nodes have added to that."""
+        guider, options = self.guider, self.extra_args["model_options"]
+        conds = {"cond": guider.conds["positive"], "uncond": guider.conds["negative"]}
+        return comfy.samplers.cfg_function(
+            guider.inner_model,
+            conditional,
+            unconditional,
+            guider.cfg,
+            x,
+            x.new_full((len(x),), sigma),
+            options,
+            **conds,
+        )
+
+    def denoise(self, x: Tensor, sigma: float, embedding: Tensor) -> Tensor:
+        """All of it in one call, as at every other run."""
+        set_negative_embedding(self.guider, embedding)
+        self.calls["guided"] += 1
+        with torch.no_grad():
+            return self.guider(x, x.new_full((len(x),), sigma), **self.extra_args)
+
+    def _ask(self, part: str, x: Tensor, sigma: float) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self.calls[part] += 1
+        conds = self.guider.conds
+        halves = [conds["positive"], None] if part == "conditional" else [None, conds["negative"]]
+        answers = comfy.samplers.calc_cond_batch(
+            self.guider.inner_model, halves, x, x.new_full((len(x),), sigma), self.extra_args["model_options"]
+        )
+        return answers[part == "unconditional"]
+
+
+class GradientSampler(comfy.samplers.Sampler):
+    """Runs a function of core on a model in parts, with gradients to the embedding of the negative prompt.
+
+    function: (parts, the embedding to start from, clean picture in the model's space) -> anything
+    """
+
+    def __init__(self, function: Callable[[GuidedParts, Tensor, Tensor], Any]) -> None:
+        self.function = function
+        self.result: Any = None
+
+    def sample(
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent_image: Tensor,
+        denoise_mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Tensor:
+        """Called by the host once the model is loaded; gives the latent back untouched."""
+        with torch.inference_mode(False):
+            parts = GuidedParts(model_wrap, extra_args)
+            network, clean = model_wrap.inner_model.diffusion_model, latent_image.float().clone()
+            embedding = _negative_embedding(model_wrap).float().clone()
+            with _differentiable(network, lambda size: _claim(parts, "weights", size, clean)):
+                weights = [*network.parameters(), *network.buffers()]
+                level = float(sigmas[0])
+                tried = embedding.clone().requires_grad_()
+                size = bytes_for_backward(lambda: parts.unconditional(clean, level, tried), weights)
+                _claim(parts, "gradients", size, clean)
+                self.result = parts, self.function(parts, embedding, clean)
+        return latent_image
+
+
+def solve_with_gradients(
+    model: Any,
+    positive: Any,
+    negative: Any,
+    cfg: float,
+    sigmas: Tensor,
+    clean: Tensor,
+    function: Callable[[GuidedParts, Tensor, Tensor], Any],
+) -> tuple[GuidedParts, Any]:
+    """Run a function of core on a guided model in parts; returns these and its result.
+
+    raises: ValueError where the model or the prompts do not allow gradients, or memory is short
+    """
+    guider = guider_for_run(model, positive, negative, cfg, sigmas)
+    try:
+        return _solved(guider, GradientSampler(function), sigmas, clean)
+    finally:
+        comfy.model_management.soft_empty_cache()
+
+
+def set_negative_embedding(guider: CountingGuider, embedding: Tensor) -> None:
+    """Put an embedding [B, tokens, width] in the place of the one that the negative prompt of a run says."""
+    said = guider.conds["negative"][0]["model_conds"]
+    said["c_crossattn"] = type(said["c_crossattn"])(embedding)
+
+
+def _negative_embedding(guider: CountingGuider) -> Tensor:
+    """The embedding that the negative prompt of a run says.
+
+    raises: ValueError where that is not the one thing that it says
+    """
+    placed = {"control": "a ControlNet", "gligen": "GLIGEN boxes", "hooks": "a LoRA hook", "area": "an area",
+              "mask": "a mask", "timestep_start": "a time range", "timestep_end": "a time range"}  # fmt: skip
+    negatives = guider.conds["negative"]
+    found = next((word for key, word in placed.items() for one in negatives if one.get(key) is not None), None)
+    if found or len(negatives) != 1 or any(one.get("hooks") for one in guider.conds["positive"]):
+        raise ValueError(
+            f"positive and negative: with {found or 'several prompts in one'}, there is no single embedding to "
+            f"optimise; connect plain prompts, or use the method exact or pinned of DDIM Invert"
+        )
+    said = negatives[0]["model_conds"].get("c_crossattn")
+    if said is None:
+        raise ValueError("model: it takes no prompt by cross-attention, so there is nothing to optimise")
+    return said.cond
+
+
+def _claim(parts: GuidedParts, purpose: str, size: int, clean: Tensor) -> None:
+    """Note and log how many bytes are needed for a purpose; ValueError where fewer are free."""
+    parts.memory[purpose] = size
+    needed = size + int(parts.guider.inner_model.memory_required([2, *clean.shape[1:]]))
+    free: Any = comfy.model_management.get_free_memory(clean.device)
+    text = f"{needed / 1e9:.2f} GB for {purpose}, {free / 1e9:.2f} GB are free"
+    logging.info("Null-text optimisation needs %s", text)
+    if needed > free:
+        raise ValueError(
+            f"latent: null-text optimisation needs {text} on {clean.device}; use a smaller picture, or the method "
+            f"exact or pinned of DDIM Invert, which give the picture back at any cfg without gradients"
+        )
+
+
+@contextmanager
+def _differentiable(network: torch.nn.Module, claim: Callable[[int], None]) -> Iterator[None]:
+    """Stand copies in for weights made in inference mode, which autograd refuses, and take them out again.
+
+    claim: is told the bytes of the copies before they are made
+    """
+    tables: list[dict[str, Any]] = [
+        table for module in network.modules() for table in (module._parameters, module._buffers)
+    ]
+    inside = [(table, name, weight) for table in tables for name, weight in table.items()
+              if weight is not None and weight.is_inference()]  # fmt: skip
+    claim(sum(weight.nbytes for weight in {id(weight): weight for *_, weight in inside}.values()))
+    copies: dict[int, Tensor] = {}
+    try:
+        for table, name, weight in inside:
+            if id(weight) not in copies:
+                copies[id(weight)] = torch.nn.Parameter(weight.clone(), requires_grad=False)
+            table[name] = copies[id(weight)]
+        yield
+    finally:
+        for table, name, weight in inside:
+            table[name] = weight
+        copies.clear()
+
+
 
 
 class DemoModelConfig(comfy.supported_models_base.BASE):

@@ -12,6 +12,7 @@ from ..core.inversion import METHODS, Inversion, invert, run_back
 from ..core.mask import composite
 from ..core.metrics import mse, psnr
 from ..core.noise import NoisedRecord, StepNoise, digest
+from ..core.null_text import NullTextInversion
 from ..core.report import report
 from . import host, inputs
 from .schedule import plan_strength
@@ -179,8 +180,11 @@ def _run_back(
             progress(state)
         return state
 
+    embeddings = ()
+    if isinstance(inversion, NullTextInversion):
+        negative, embeddings = inversion.negative, inversion.embeddings
     state, calls = host.solve(
-        model, positive, negative, cfg, inversion.sigmas, inversion.clean, down, double=inversion.below is not None
+        model, positive, negative, cfg, inversion.sigmas, inversion.clean, down, inversion.below is not None, embeddings
     )
     return host.stored(host.from_model_space(model, state.float())), calls
 

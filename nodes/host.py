@@ -43,8 +43,8 @@ from torch import Tensor
 
 from ..core.mask import keep_outside, mask_kind, soft_mask_at
 from ..core.noise import ItemKey, NoisedRecord, StepNoise, digest, stream_seed
-from ..core.prompts import resolve_prompts
 from ..core.null_text import bytes_for_backward
+from ..core.prompts import resolve_prompts
 from ..core.report import VERSION
 from ..core.schedule import CutSampling, NoiseSchedule, Spacing
 from ..core.sheet import to_pillow
@@ -142,7 +142,6 @@ def model_fingerprint(model: Any) -> str:
     return digest(torch.tensor(list("|".join(parts).encode()), dtype=torch.uint8))
 
 
-def conditioning_digest(conditioning: Any) -> str:
 def prompt_of_item(conditioning: Any, item: int) -> Any:
     """The part of a CONDITIONING that belongs to one picture of a batch; what all share stays as it is."""
 
@@ -155,6 +154,7 @@ def prompt_of_item(conditioning: Any, item: int) -> Any:
     ]
 
 
+def conditioning_digest(conditioning: Any) -> str:
     """A short fingerprint of a CONDITIONING: its embeddings and plain options."""
     parts = []
     for embedding, options in conditioning:
@@ -580,9 +580,9 @@ class CountingGuider(comfy.samplers.CFGGuider):
         self.set_conds(positive, negative)
         self.set_cfg(cfg)
         self.calls = 0
-
         self.embeddings: dict[float, Tensor] = {}
         """What the negative prompt says at some noise levels, in the place of its own embedding."""
+
     def predict_noise(self, *args: Any, **kwargs: Any) -> Tensor:
         """Called by the sampler; one guided answer, prompt and negative together, counts as one call."""
         self.calls += 1
@@ -591,10 +591,10 @@ class CountingGuider(comfy.samplers.CFGGuider):
     def denoise(self, *args: Any, **kwargs: Any) -> Tensor:
         """Ask the model."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        return super().predict_noise(*args, **kwargs)
         embedding = self.embeddings.get(float(args[1][0])) if self.embeddings else None
         if embedding is not None:
             set_negative_embedding(self, embedding)
+        return super().predict_noise(*args, **kwargs)
 
 
 class TiledGuider(CountingGuider):
@@ -977,8 +977,8 @@ def solve(
     clean: Tensor,
     function: Callable[[Callable[[Tensor, float], Tensor], Tensor], Any],
     double: bool = False,
-) -> tuple[Any, int]:
     embeddings: Sequence[Tensor] = (),
+) -> tuple[Any, int]:
     """Run a function of core on a guided model; returns its result and how often it asked the model.
 
     embeddings: for each sigma above 0, what the negative prompt says there; none where it speaks for itself
@@ -1001,7 +1001,6 @@ def stored(value: Any) -> Any:
     return tuple(stored(item) for item in value) if isinstance(value, tuple) else value
 
 
-# The demo checkpoint
 # Gradients
 
 
@@ -1184,6 +1183,7 @@ def _differentiable(network: torch.nn.Module, claim: Callable[[int], None]) -> I
         copies.clear()
 
 
+# The demo checkpoint
 
 
 class DemoModelConfig(comfy.supported_models_base.BASE):

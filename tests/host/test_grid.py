@@ -7,6 +7,7 @@ from pathlib import Path
 import comfy.model_management
 import folder_paths
 import numpy as np
+import psutil
 import pytest
 import torch
 from comfy_api.latest import io
@@ -212,6 +213,32 @@ def test_a_folder_gives_one_picture_at_a_time(nodes, folder):
     with pytest.raises(ValueError, match=r"holds 4 pictures, 0 to 3: all are done.*4.txt, 5.png"):
         run(folder, 4, "*")
     assert run(folder, 0, "2*").args[2] == "2"
+
+
+def test_a_long_folder_is_worked_off_in_flat_memory(nodes):
+    place = Path(folder_paths.get_input_directory()) / "long"
+    place.mkdir()
+    noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    for number in range(200):
+        Image.fromarray(np.roll(noise, number, 0)).save(place / f"{number:03}.png", compress_level=1)
+    broken = [20, 60, 100, 140, 180]
+    for number in broken:
+        file = place / f"{number:03}.png"
+        file.write_bytes(file.read_bytes()[:60_000])
+    process, held, skipped = psutil.Process(), [], []
+    for index in range(200):
+        out = nodes["Img2ImgFolderImage"].execute("long", index, "*")
+        if out.block_execution:
+            skipped.append(index)
+            assert f"{index:03}.png is broken" in out.block_execution
+        else:
+            assert out.args[2:] == (f"{index:03}", 200)
+        held.append(process.memory_info().rss)
+    assert skipped == broken
+    # All of the pictures would be 96 MB.
+    assert max(held[50:]) - max(held[:50]) < 5e6
+    with pytest.raises(ValueError, match="0 to 199: all are done"):
+        nodes["Img2ImgFolderImage"].execute("long", 200, "*")
 
 
 def test_folders_elsewhere_are_refused(nodes, folder):

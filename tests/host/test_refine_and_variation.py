@@ -163,6 +163,8 @@ def test_small_variations_are_close_relatives(models, vary):
         return float((samples[1:] - samples[:1]).square().mean())
 
     assert spread(0.0) < 1e-6 < spread(0.1) < spread(0.5) < spread(1.0)
+    same = vary(model, latent, variation=0.0, batch_limit=1)[0]["samples"]
+    assert torch.equal(same, same[:1].expand_as(same))
 
 
 def shown_after(nodes, models, **options):

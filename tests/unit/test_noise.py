@@ -33,6 +33,21 @@ def test_the_angle_grows_evenly():
         assert angle(a, turn(a, b, amount)) == pytest.approx(amount * whole, rel=1e-6)
 
 
+def test_every_amount_of_a_thousand_draws_is_unit_noise_and_further_away():
+    amounts = [place / 10 for place in range(11)]
+    squares, sums, count = [0.0] * 11, [0.0] * 11, 0
+    for draw in range(1000):
+        start, end = noise(2 * draw, (4, 16, 16)), noise(2 * draw + 1, (4, 16, 16))
+        turned = torch.stack([turn(start, end, amount) for amount in amounts]).double()
+        distances = (turned - start).flatten(1).norm(dim=1)
+        assert bool((distances.diff() > 0).all())
+        squares = [total + float(one.square().sum()) for total, one in zip(squares, turned, strict=True)]
+        sums = [total + float(one.sum()) for total, one in zip(sums, turned, strict=True)]
+        count += start.numel()
+    for square, total in zip(squares, sums, strict=True):
+        assert math.sqrt(square / count - (total / count) ** 2) == pytest.approx(1.0, abs=0.01)
+
+
 def test_both_ends_keep_their_bits():
     a, b = noise(1), noise(2)
     assert torch.equal(turn(a, b, 0.0), a)

@@ -5,6 +5,8 @@ Pictures are [B, H, W, 3] in 0..1, sRGB. CIE Lab comes from kornia, which ComfyU
 
 from __future__ import annotations
 
+import importlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 METHODS = ("lab_mean_std", "histogram", "monge_kantorovich")
+REGIONS = 20  # along the shorter side of a latent: what match_channels takes for a region of one colour
 
 
 def to_lab(image: Tensor) -> Tensor:
@@ -71,23 +74,36 @@ def match_colors(
 
 
 def match_channels(latent: Tensor, reference: Tensor) -> Tensor:
-    """Give each channel of a latent the mean and spread that it has in a reference, picture by picture.
+    """Give a latent the colours that each region has in a reference, and the reference's overall contrast.
 
-    latent, reference: [B, C, ...]
+    Splits both into soft colours and detail, as the wavelet colour fix of StableSR does (arXiv:2305.07015, sec. 3.3),
+    and puts the latent's detail on the reference's colours, each channel of it with the reference's spread.
+
+    latent, reference: [B, C, ..., H, W] of one shape
     """
+    colours, aim = _local_mean(latent), _local_mean(reference)
+    detail, wanted = latent - colours, reference - aim
     axes = tuple(range(2, latent.ndim))
-    mean, spread = latent.mean(axes, keepdim=True), latent.std(axes, keepdim=True).clamp_min(1e-8)
-    return (latent - mean) / spread * reference.std(axes, keepdim=True) + reference.mean(axes, keepdim=True)
+    spread = detail.std(axes, keepdim=True).clamp_min(1e-8)
+    return aim + detail * (wanted.std(axes, keepdim=True) / spread)
 
 
-def _kornia() -> Any:
+def _local_mean(latent: Tensor) -> Tensor:
+    """The latent seen through a window (Gaussian) as wide as a twentieth of its shorter side: colours, no detail."""
+    sigma = min(latent.shape[-2:]) / REGIONS
+    size = 2 * math.ceil(3 * sigma) + 1
+    planes = latent.reshape(-1, 1, *latent.shape[-2:])
+    blurred = _kornia("filters").gaussian_blur2d(planes, (size, size), (sigma, sigma), border_type="replicate")
+    return blurred.reshape(latent.shape)
+
+
+def _kornia(module: str = "color") -> Any:
     try:
-        import kornia.color
+        return importlib.import_module(f"kornia.{module}")
     except ImportError as error:
         raise ImportError(
             "colour nodes need the package kornia, which ComfyUI lists in its requirements.txt"
         ) from error
-    return kornia.color
 
 
 def _cloud(image: Tensor, in_lab: bool) -> Tensor:

@@ -337,8 +337,8 @@ def steps_done(name: str, work: Path) -> str:
 BUDGETS = {
     "autoencoder": Budget(steps=20_000, minutes=27, batch=4, learning_rate=1e-3),
     "decoder": Budget(steps=20_000, minutes=30, batch=4, learning_rate=6e-4),
-    "eps": Budget(steps=40_000, minutes=140, batch=16, learning_rate=6e-4),
-    "flow": Budget(steps=40_000, minutes=120, batch=16, learning_rate=5e-4),
+    "eps": Budget(steps=40_000, minutes=69, batch=16, learning_rate=6e-4),
+    "flow": Budget(steps=20_000, minutes=54, batch=16, learning_rate=5e-4),
 }
 
 

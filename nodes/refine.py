@@ -142,7 +142,8 @@ class ProgressiveRefine(io.ComfyNode):
                     "match_colors",
                     options=list(MATCHES),
                     optional=True,
-                    tooltip="latent: after each pass, give the latent the mean and spread of the first picture's.",
+                    tooltip="latent: after each pass, bring the colours of each region back to the first picture's. "
+                    "Detail stays new. Not for prompts that change colours or light.",
                 ),
                 io.String.Input(
                     "recipe",

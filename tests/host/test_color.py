@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from img2img_studio.core.color import METHODS, delta_e, match_colors, mean_and_covariance, to_lab
+from img2img_studio.core.color import METHODS, delta_e, match_channels, match_colors, mean_and_covariance, to_lab
 
 
 def picture(seed, height=24, width=20, batch=1):
@@ -41,6 +41,21 @@ def test_monge_kantorovich_undoes_a_recolouring():
     assert float(recoloured.max()) < 1
     assert delta_e(recoloured, image)[0] > 5
     assert delta_e(match_colors(recoloured, image, "monge_kantorovich"), image)[0] < 1
+
+
+def test_a_latent_gets_the_colours_of_each_region_and_keeps_its_detail():
+    draw = torch.Generator().manual_seed(5)
+    reference = torch.nn.functional.interpolate(torch.randn(2, 4, 2, 2, generator=draw), size=(40, 40))
+    grain = 0.1 * torch.randn(2, 4, 40, 40, generator=draw)
+    spoiled = 0.7 * reference.roll(20, -1) + 0.5 + 3 * grain
+    matched = match_channels(spoiled, reference + grain)
+    region = (..., slice(6, 14), slice(26, 34))  # well inside one of the four
+    assert torch.allclose(matched[region].mean((2, 3)), reference[region].mean((2, 3)), atol=0.1)
+    correlation = torch.corrcoef(torch.stack([matched[region].flatten() - reference[region].flatten(),
+                                              grain[region].flatten()]))  # fmt: skip
+    assert correlation[0, 1] > 0.9
+    assert torch.allclose(match_channels(spoiled, spoiled), spoiled, atol=1e-5)
+    assert match_channels(spoiled[:, :, None], reference[:, :, None]).shape == (2, 4, 1, 40, 40)
 
 
 def test_excluded_pixels_do_not_count():

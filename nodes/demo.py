@@ -10,6 +10,7 @@ from PIL import Image
 from . import host
 
 FOLDER = Path(__file__).parent.parent / "demo"
+FAMILIES = ("eps", "flow")
 
 
 class DemoCheckpoint(io.ComfyNode):
@@ -28,9 +29,10 @@ class DemoCheckpoint(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "family",
-                    options=["eps", "flow"],
+                    options=[*FAMILIES, *host.saved_demo_checkpoints()],
                     tooltip="How the model was trained. eps: with the noise levels of Stable Diffusion 1.5. "
-                    "flow: as rectified flow, like SD3 and Flux.",
+                    "flow: as rectified flow, like SD3 and Flux. A toy that you have saved with CheckpointSave "
+                    "stands in this list as well.",
                 )
             ],
             outputs=[
@@ -46,4 +48,7 @@ class DemoCheckpoint(io.ComfyNode):
     @classmethod
     def execute(cls, family: str) -> io.NodeOutput:
         drawing = np.asarray(Image.open(FOLDER / "drawing.png").convert("RGB"), dtype=np.float32) / 255
-        return io.NodeOutput(*host.load_demo_checkpoint(FOLDER, family), torch.from_numpy(drawing)[None])
+        loaded = (
+            host.load_demo_checkpoint(FOLDER, family) if family in FAMILIES else host.load_saved_demo_checkpoint(family)
+        )
+        return io.NodeOutput(*loaded, torch.from_numpy(drawing)[None])

@@ -39,6 +39,7 @@ import latent_preview
 import torch
 from comfy_execution.utils import get_executing_context
 from PIL import Image
+from safetensors import safe_open
 from torch import Tensor
 
 from ..core.mask import keep_outside, mask_kind, soft_mask_at
@@ -1114,6 +1115,13 @@ def solve_with_gradients(
     guider = guider_for_run(model, positive, negative, cfg, sigmas)
     try:
         return _solved(guider, GradientSampler(function), sigmas, clean)
+    except RuntimeError as error:
+        if "inplace operation" not in str(error):
+            raise
+        raise ValueError(
+            f"model: ComfyUI runs {type(model.model).__name__} in a way that overwrites what gradients need; use the "
+            f"method exact or pinned of DDIM Invert, which give the picture back at any cfg without gradients"
+        ) from error
     finally:
         comfy.model_management.soft_empty_cache()
 
@@ -1185,6 +1193,9 @@ def _differentiable(network: torch.nn.Module, claim: Callable[[int], None]) -> I
 
 # The demo checkpoint
 
+DEMO_MARK = "img2img_demo"
+"""A tensor that CheckpointSave writes along with the toy: the letters of the JSON that says its shapes."""
+
 
 class DemoModelConfig(comfy.supported_models_base.BASE):
     """What ComfyUI wants to know of a model: SD1.5's latents and noise levels around a UNet of any shape."""
@@ -1192,6 +1203,12 @@ class DemoModelConfig(comfy.supported_models_base.BASE):
     latent_format = comfy.latent_formats.SD15
     unet_extra_config = {}
     memory_usage_factor = 1.0
+    mark = b""
+
+    def process_unet_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Called by CheckpointSave; ComfyUI could not tell from the weights alone what they are."""
+        mark = torch.tensor(list(self.mark), dtype=torch.uint8)
+        return super().process_unet_state_dict_for_saving(state_dict) | {DEMO_MARK: mark}
 
 
 def load_demo_checkpoint(folder: Path, family: str) -> tuple[Any, Any, Any]:
@@ -1200,33 +1217,71 @@ def load_demo_checkpoint(folder: Path, family: str) -> tuple[Any, Any, Any]:
     ComfyUI's checkpoint detection knows published models only, so the classes are picked here. The shapes stand in
     the files' metadata.
     """
-    vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(folder / "vae.safetensors")))
-    return _demo_model(folder / f"{family}.safetensors", family), _demo_clip(folder / "text.safetensors"), vae
+    loaded: Any = [
+        comfy.utils.load_torch_file(str(folder / f"{name}.safetensors"), return_metadata=True)
+        for name in (family, "text", "vae")
+    ]
+    (unet, unet_facts), (text, text_facts), (vae, _) = loaded
+    shapes = {"family": family, "unet": json.loads(unet_facts["config"]), "text": json.loads(text_facts["config"])}
+    clip = _demo_clip(shapes)
+    _fill_text_encoder(clip, text)
+    return _demo_model(unet, shapes), clip, comfy.sd.VAE(sd=vae)
 
 
-def _demo_model(path: Path, family: str) -> Any:
+def saved_demo_checkpoints() -> list[str]:
+    """The toys that CheckpointSave has written into its own folder, as names for ``load_saved_demo_checkpoint``."""
+    folder = _saved_checkpoints()
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.glob("*.safetensors") if _is_demo(path))
+
+
+def load_saved_demo_checkpoint(name: str) -> tuple[Any, Any, Any]:
+    """MODEL, CLIP and VAE from what CheckpointSave made of the toy."""
+    if name not in saved_demo_checkpoints():
+        raise ValueError(f"family: there is no toy called {name!r} in {_saved_checkpoints()}; choose eps or flow")
+    weights: Any = comfy.utils.load_torch_file(str(_saved_checkpoints() / name))
+    shapes = json.loads(bytes(weights.pop(DEMO_MARK).tolist()))
+    unet, text, vae = (
+        comfy.utils.state_dict_prefix_replace(weights, {prefix: ""}, filter_keys=True)
+        for prefix in ("model.diffusion_model.", "cond_stage_model.", "first_stage_model.")
+    )
+    clip = _demo_clip(shapes)
+    clip.load_sd(text, full_model=True)
+    return _demo_model(unet, shapes), clip, comfy.sd.VAE(sd=vae)
+
+
+def _saved_checkpoints() -> Path:
+    return Path(folder_paths.get_output_directory()) / "checkpoints"
+
+
+def _is_demo(path: Path) -> bool:
+    with safe_open(path, "pt") as file:
+        return DEMO_MARK in file.keys()  # noqa: SIM118  (it is no dict)
+
+
+def _demo_model(weights: dict[str, Tensor], shapes: dict[str, Any]) -> Any:
     """A UNet with the noise levels of its family, 'eps' or 'flow', as ComfyUI's MODEL."""
-    loaded: Any = comfy.utils.load_torch_file(str(path), return_metadata=True)
-    weights, metadata = loaded
-    config = DemoModelConfig(json.loads(metadata["config"]))
+    config = DemoModelConfig(shapes["unet"])
+    config.mark = json.dumps(shapes).encode()
     management = comfy.model_management
     device, parameters = management.get_torch_device(), comfy.utils.calculate_parameters(weights)
     dtype = management.unet_dtype(model_params=parameters, supported_dtypes=config.supported_inference_dtypes)
     config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, config.supported_inference_dtypes))
     offload = management.unet_offload_device()
-    model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType[family.upper()], device=offload)
+    model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType[shapes["family"].upper()], device=offload)
     return comfy.model_patcher.ModelPatcher(model.load_model_weights(weights), device, offload)
 
 
-def _demo_clip(path: Path) -> Any:
-    """The small text encoder as ComfyUI's CLIP; words the world does not know all share one embedding."""
-    loaded: Any = comfy.utils.load_torch_file(str(path), return_metadata=True)
-    weights, metadata = loaded
+def _demo_clip(shapes: dict[str, Any]) -> Any:
+    """ComfyUI's CLIP in the shape of the small text encoder, still without weights."""
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
-    options = {"clip_l_model_config": json.loads(metadata["config"])}
-    clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(weights), model_options=options)
+    return comfy.sd.CLIP(target, model_options={"clip_l_model_config": shapes["text"]})
+
+
+def _fill_text_encoder(clip: Any, weights: dict[str, Tensor]) -> None:
+    """Load the trimmed weights; words the world does not know all share one embedding."""
     embedding = clip.cond_stage_model.clip_l.transformer.get_input_embeddings().weight
     table = weights.pop("unknown_row").expand(embedding.shape).clone()
     table[weights.pop("token_ids").long()] = weights.pop("token_rows")
     clip.load_sd({**weights, "text_model.embeddings.token_embedding.weight": table})
-    return clip

@@ -60,6 +60,6 @@ def train(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def benchmarks(session: nox.Session) -> None:
     """Measure what the pack costs, into benchmarks/README.md: `-- NAME` runs benchmarks/NAME.py alone."""
-    names = session.posargs[:1] or ["import_time", "sampler_overhead", "drift", "variations"]
+    names = session.posargs[:1] or ["import_time", "sampler_overhead", "drift", "variations", "inpaint"]
     for name in names:
         run_beside_comfyui(session, "client", "-m", f"benchmarks.{name}", *session.posargs[1:])

@@ -5,7 +5,9 @@ import json
 import comfy.model_management
 import pytest
 import torch
+from img2img_studio.core.sheet import from_pillow
 from img2img_studio.core.tiles import plan_tiles
+from img2img_studio.demo.scene import HELD_OUT_SEEDS, random_attributes, scene
 from img2img_studio.dev.models import random_conditioning, random_model, random_vae
 from img2img_studio.nodes import host
 
@@ -73,6 +75,30 @@ def test_feather_reaches_into_the_old_picture(nodes):
     assert row[:12].max() == 0
     assert bool((row[11:17].diff() >= 0).all())
     assert 0 < row[13] < 1
+
+
+@pytest.mark.parametrize("family", ["eps", "flow"])
+@pytest.mark.parametrize("feather", [0, 4])
+def test_inpainting_scenes_changes_nothing_outside(nodes, family, feather):
+    """The whole chain on the demo world; benchmarks/inpaint.py does it on fifty scenes and looks inside as well."""
+    model, clip, vae, _ = nodes["Img2ImgDemoCheckpoint"].execute(family).args
+    seeds = HELD_OUT_SEEDS[:3]
+    original = torch.cat([from_pillow(scene(random_attributes(seed), seed)) for seed in seeds])
+    mask = torch.zeros(3, 128, 128)
+    for one, (top, left) in zip(mask, ((40, 24), (64, 48), (33, 71)), strict=True):
+        one[top : top + 45, left : left + 50] = 1
+    red, empty = (stock.CLIPTextEncode().encode(clip, text)[0] for text in ("a red house", ""))
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 2, 0.8).args[0]
+    latent = stock.VAEEncode().encode(vae, original)[0]
+    noised = nodes["SDEditNoise"].execute(model, latent, sigmas, 3, mask).args[0]
+    painted = nodes["Img2ImgGuidedSampler"].execute(model, red, empty, noised, sigmas, 4.0, "euler", 3).args[0]
+    edited = stock.VAEDecode().decode(vae, painted)[0]
+    image, report = nodes["Img2ImgKeepUnmasked"].execute(original, edited, mask, feather).args
+    facts = json.loads(report)
+    assert facts["outside"]["changed"] == facts["outside"]["changed_8bit"] == 0
+    assert facts["inside"]["changed_8bit"] > 0.9 * float(mask.sum())
+    outside = torch.nn.functional.max_pool2d(mask, 2 * feather + 1, 1, feather) == 0
+    assert torch.equal(image[outside], original[outside])
 
 
 @pytest.fixture(scope="module")

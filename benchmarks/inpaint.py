@@ -1,0 +1,114 @@
+"""Does inpainting leave every pixel outside its mask alone, and is what was asked for there inside?
+
+Fifty held-out scenes of the demo world. Each keeps its layout, and its object is to become another colour: a box
+around the object is painted anew under the caption that names the other colour, through the whole chain of the example
+workflow: VAE Encode, SDEdit Noise, Guided Sampler, VAE Decode, Keep Unmasked. The reader of benchmarks/reader.py says
+which colour it sees in the result, and, as the ceiling, in the scene drawn in the other colour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from benchmarks import pack, reader, results, world
+from core.metrics import changed_pixels
+from demo.scene import WORDS, edited
+
+SCENES, STEPS, CFG, STRENGTH = 50, 12, 5.0, 0.9
+MARGIN, CELL = 2, 8  # pixels left around what differs, and the pixels of a latent cell, which a hard mask should follow
+COLOUR = list(WORDS).index("colour")
+
+
+@dataclass(frozen=True)
+class Recolouring:
+    """Scenes as they are and as they ought to become, IMAGE [n, 128, 128, 3], and the boxes to paint, MASK."""
+
+    targets: list[world.Scene]
+    before: torch.Tensor
+    truth: torch.Tensor
+    mask: torch.Tensor
+
+
+def recolouring(count: int) -> Recolouring:
+    """Every scene's object in another colour."""
+    sources = world.held_out(count)
+    targets = [(edited(attributes, "colour", seed), seed) for attributes, seed in sources]
+    before, truth = world.drawn(sources), world.drawn(targets)
+    differs = (before - truth).abs().amax(-1) > 0.1
+    return Recolouring(targets, before, truth, torch.stack([_box(one) for one in differs]))
+
+
+def _box(differs: torch.Tensor) -> torch.Tensor:
+    """The box around what differs, with a margin, in whole cells of the latent; [H, W]."""
+    mask = torch.zeros(differs.shape)
+    rows, columns = (differs.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
+    (top, left), (bottom, right) = (
+        (max(0, side[0] - MARGIN) // CELL * CELL for side in (rows, columns)),
+        (-(-(side[-1] + 1 + MARGIN) // CELL) * CELL for side in (rows, columns)),
+    )
+    mask[top:bottom, left:right] = 1
+    return mask
+
+
+def inpainted(nodes: dict[str, Any], toy: world.Toy, asked: Recolouring) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pictures after the sampler and VAE Decode, and those after Keep Unmasked."""
+    stock = importlib.import_module("nodes")
+    sigmas = nodes["StrengthScheduler"].execute(toy.model, "normal", STEPS, STRENGTH).args[0]
+    edited_pictures, kept = [], []
+    for start in range(0, len(asked.targets), world.BATCH):
+        some = slice(start, start + world.BATCH)
+        original, mask = asked.before[some], asked.mask[some]
+        latent = stock.VAEEncode().encode(toy.vae, original)[0]
+        noised = nodes["SDEditNoise"].execute(toy.model, latent, sigmas, world.SEED + start, mask).args[0]
+        painted = nodes["Img2ImgGuidedSampler"].execute(
+            toy.model, world.prompts(toy.clip, asked.targets[some]), toy.empty, noised, sigmas, CFG, "euler",
+            world.SEED + start,
+        ).args[0]  # fmt: skip
+        edited_pictures.append(stock.VAEDecode().decode(toy.vae, painted)[0])
+        kept.append(nodes["Img2ImgKeepUnmasked"].execute(original, edited_pictures[-1], mask, 0).args[0])
+    return torch.cat(edited_pictures), torch.cat(kept)
+
+
+def changed_outside(asked: Recolouring, pictures: torch.Tensor) -> tuple[int, int]:
+    """Pixels outside the masks that are no longer the original's: in float, and as the 8-bit values that are saved."""
+    as_8bit = importlib.import_module("img2img_studio.core.metrics").as_8bit
+    outside = asked.mask == 0
+    return changed_pixels(asked.before, pictures, outside), changed_pixels(
+        as_8bit(asked.before), as_8bit(pictures), outside
+    )
+
+
+def main() -> None:
+    """Inpaint on both families of the demo checkpoint, and write what changed outside and what is there inside."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    count = parser.parse_args().scenes
+    torch.set_num_threads(1)
+    nodes, on = pack.load(), results.processor()
+    with torch.inference_mode():
+        asked = recolouring(count)
+        pixels = int((asked.mask == 0).sum())
+        for family in ("eps", "flow"):
+            toy = world.Toy(nodes, family)
+            judge = reader.load(toy.vae)
+            edited_pictures, kept = inpainted(nodes, toy, asked)
+            before, after = changed_outside(asked, edited_pictures), changed_outside(asked, kept)
+            without = ", ".join(f"{changed / pixels:.0%}" for changed in before)
+            shown = f"{after[0]} in float, {after[1]} as 8-bit (without Keep Unmasked: {without})"
+            results.write(f"Inpainting {count} scenes, {family}: changed pixels outside the mask", shown, "0", on)
+            there, ceiling = (judge.right(one, [a for a, _ in asked.targets])[:, COLOUR] for one in (kept, asked.truth))
+            results.write(
+                f"Inpainting {count} scenes, {family}: the colour asked for is there",
+                f"{int(there.sum())} ({int(ceiling.sum())} of the scenes drawn so)",
+                "",
+                on,
+            )
+
+
+if __name__ == "__main__":
+    main()

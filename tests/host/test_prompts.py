@@ -1,9 +1,13 @@
 """Scheduled prompts on real models: which prompt acts at which model call, recorded at the model."""
 
+import comfy.controlnet
 import pytest
 import torch
+from comfy.hooks import create_hook_lora, set_hooks_for_conditioning
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, RandomNoise, SamplerCustomAdvanced
-from img2img_studio.dev.models import random_conditioning, random_model
+from img2img_studio.dev.models import random_conditioning, random_control_net, random_model
+
+from nodes import ControlNetApplyAdvanced
 
 NEGATIVE = random_conditioning(2)
 PROMPTS = {"early": random_conditioning(3), "late": random_conditioning(4), "last": random_conditioning(5)}
@@ -125,3 +129,49 @@ def test_it_lives_beside_ranges_areas_and_masks(nodes, models, run):
     scheduled = nodes["Img2ImgPromptSchedule"].execute(early, late, 0.4, 0.0).args[0]
     _, calls = run(models["eps"], scheduled, "euler", 0.5)
     assert [sorted(set(names)) for _, names in calls] == [["early"]] * 2 + [["late"]] * 3
+
+
+def calls_of(model, look):
+    """A clone of the model, and what `look` saw at each call, by the prompt that acted."""
+    seen = {name: [] for name in PROMPTS}
+
+    def watch(apply, arguments):
+        for place, context in enumerate(arguments["c"]["c_crossattn"]):
+            for name, prompt in PROMPTS.items():
+                if torch.equal(context, prompt[0][0][0]):
+                    seen[name].append(look(model, arguments["c"], place))
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+    model = model.clone()
+    model.set_model_unet_function_wrapper(watch)
+    return model, seen
+
+
+def halves(nodes, model, early, late):
+    """Four steps, two under each prompt."""
+    scheduled = nodes["Img2ImgPromptSchedule"].execute(early, late, 0.5, 0.0).args[0]
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 4, 0.6).args[0]
+    nodes["Img2ImgGuidedSampler"].execute(model, scheduled, NEGATIVE, picture(model), sigmas, 2.0, "euler", 1)
+
+
+def test_a_controlnet_stays_with_its_prompt(nodes, models):
+    net = comfy.controlnet.ControlNet(random_control_net(), load_device=torch.device("cpu"))
+    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(3))
+    held, _ = ControlNetApplyAdvanced().apply_controlnet(PROMPTS["early"], NEGATIVE, net, hint, 1.0, 0.0, 1.0)
+    model, seen = calls_of(models["eps"], lambda _, c, place: bool(c.get("control")))
+    halves(nodes, model, held, PROMPTS["late"])
+    assert (seen["early"], seen["late"]) == ([True] * 2, [False] * 2)
+
+
+def test_a_hook_stays_with_its_prompt(nodes, models):
+    def last_weight(model):
+        return model.model.diffusion_model.out[2].weight
+
+    before = last_weight(models["eps"]).clone()
+    hook = create_hook_lora({"diffusion_model.out.2.diff": torch.ones_like(before)}, 0.5, 0.0)
+    late = set_hooks_for_conditioning(PROMPTS["late"], hook)
+    model, seen = calls_of(models["eps"], lambda model, *_: float((last_weight(model) - before).mean()))
+    halves(nodes, model, PROMPTS["early"], late)
+    assert seen["early"] == [0.0] * 2
+    assert seen["late"] == pytest.approx([0.5] * 2)
+    assert torch.equal(last_weight(models["eps"]), before)

@@ -22,6 +22,11 @@ InputScale = Callable[[float], float]
 
 METHODS = ("corrected", "exact", "pinned", "noise_maps", "ddim")
 
+MIXED = 5
+"""How many of the last points the corrector mixes."""
+RIDGE = 1e3
+"""How many roundings the corrector's least squares are kept from being singular by."""
+
 
 @dataclass(frozen=True)
 class Inversion:
@@ -77,72 +82,115 @@ def ddim(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: Inpu
 
 def corrected(
     denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: InputScale, iterations: int
-) -> Iterator[Tensor]:
-    """Uni-Inv (arXiv:2504.13109) and a corrector: the states at ``sigmas[1:]``, rising.
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Uni-Inv (arXiv:2504.13109) and a corrector: pairs of (state, residual) at ``sigmas[1:]``, rising.
 
-    Sampling steps down by x = x⁺ - (σ⁺ - σ) · slope(x⁺, σ⁺). The state sought solves this for x⁺. The last
-    slope carries on to a first guess; then the equation is iterated. ``iterations`` + 1 calls a step.
+    Sampling steps down by x = x⁺ - (σ⁺ - σ) · slope(x⁺, σ⁺). The state sought solves this for x⁺. The last step's
+    slope carries on to a first guess, x + (σ⁺ - σ) · slope; then the equation is iterated. One iteration is Uni-Inv.
+    The residual, one for each item, is what the best point tried misses the equation by in the mean square.
+
+    ``iterations`` calls a step, at least one, and one at the start. The error of a round trip falls with the power
+    ``iterations`` + 1 of the number of steps.
     """
-    last_slope = None
+    carried = slope(denoise, x * (input_scale(sigmas[1]) / input_scale(sigmas[0])), sigmas[1])
     for sigma, above in pairwise(sigmas):
         step = above - sigma
-        guess = x * (input_scale(above) / input_scale(sigma)) if last_slope is None else x + step * last_slope
-        found = fixed_point(
-            lambda z, x=x, step=step, above=above: x + step * slope(denoise, z, above), guess, iterations
+        found, residual = fixed_point(
+            lambda z, x=x, step=step, above=above: x + step * slope(denoise, z, above), x + step * carried, iterations
         )
-        last_slope = (found - x) / step
+        carried = (found - x) / step
         x = found
-        yield x
+        yield x, residual
 
 
-def fixed_point(function: Callable[[Tensor], Tensor], guess: Tensor, iterations: int) -> Tensor:
-    """Approach z = function(z) in ``iterations`` + 1 calls, from the best point so far.
+def fixed_point(function: Callable[[Tensor], Tensor], guess: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Approach z = function(z) in ``iterations`` calls, at least one; also returns the least residual seen.
 
-    A step that makes the residual worse is taken back and tried again half as far, so that an iteration which would
-    diverge is damped.
+    Anderson acceleration (doi:10.1145/321296.321305; for inversion arXiv:2309.04907): the next point mixes the values
+    so far. An item whose residual a step made worse goes back and tries again half as far, so that an iteration which
+    would diverge is damped.
+
+    guess: [B, C, ...]; every item is solved as if it were alone
     """
-    best, aim, error, damping = guess, guess, math.inf, 1.0
-    point = guess
-    for _ in range(iterations + 1):
+    shape = (-1, *[1] * (guess.ndim - 1))
+    best = aim = point = guess
+    least = guess.new_full((len(guess),), math.inf)
+    damping = torch.ones_like(least)
+    values: deque[Tensor] = deque(maxlen=MIXED)
+    residuals: deque[Tensor] = deque(maxlen=MIXED)
+    for _ in range(max(1, iterations)):
         value = function(point)
-        residual = float((value - point).square().mean())
-        if residual < error:
-            best, aim, error = point, value, residual
-        else:
-            damping *= 0.5
-        point = torch.lerp(best, aim, damping)
-    return point
+        values.append(value)
+        residuals.append(value - point)
+        residual = residuals[-1].flatten(1).square().mean(1)
+        better = residual < least
+        least = torch.where(better, residual, least)
+        damping = torch.where(better, 1.0, damping / 2)
+        better, damped = better.view(shape), damping.view(shape)
+        best, aim = torch.where(better, point, best), torch.where(better, value, aim)
+        ahead = _mixed(values, residuals) if len(values) > 2 else value  # two values only lie too close together
+        point = torch.where(better, ahead, torch.lerp(best, aim, damped))
+    return point, least
 
 
-def exact(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: InputScale) -> Iterator[Tensor]:
-    """O-BELM (arXiv:2410.07273, eq. 18): the states at ``sigmas[1:]``, rising.
+def _mixed(values: Sequence[Tensor], residuals: Sequence[Tensor]) -> Tensor:
+    """The sum of values with those weights, adding up to 1, that make the same sum of residuals smallest."""
+    rows = torch.stack(tuple(residuals), 1).flatten(2)
+    products = (rows @ rows.mT).double().cpu()
+    norms = products.diagonal(dim1=1, dim2=2).sqrt().clamp_min(1e-100)
+    # scaled to a unit diagonal, and kept from being singular by a little more than its rounding
+    alike = (
+        products / (norms[:, :, None] * norms[:, None]) + torch.eye(len(values)) * RIDGE * torch.finfo(rows.dtype).eps
+    )
+    weights = torch.linalg.solve(alike, 1 / norms) / norms
+    weights = (weights / weights.sum(1, keepdim=True)).to(rows)
+    return torch.einsum("bn,bn...->b...", weights, torch.stack(tuple(values), 1))
 
-    Each state comes from the two before it, so that the step can be undone without rounding but its own:
-    xᵢ₊₁ = (h⁺²/h²) xᵢ₋₁ + (1 - h⁺²/h²) xᵢ + (h⁺(h + h⁺)/h) slope(xᵢ, σᵢ), with h = σᵢ - σᵢ₋₁ and h⁺ = σᵢ₊₁ - σᵢ.
-    One call a step. The sums cancel: use float64.
+
+def exact(denoise: Denoise, first: Tensor, second: Tensor, sigmas: Sequence[float]) -> Iterator[Tensor]:
+    """O-BELM (arXiv:2410.07273, eq. 18), up or down: the states at ``sigmas[1:]``.
+
+    Each state comes from the two before it, so that the same formula undoes the step without rounding but its own:
+    x⁺ = (h⁺²/h²) x⁻ + (1 - h⁺²/h²) x + (h⁺(h + h⁺)/h) slope(x, σ), with h = σ - σ⁻ and h⁺ = σ⁺ - σ.
+    One call a step but the first. The sums cancel: use float64.
+
+    first, second: the states at ``sigmas[0]`` and ``sigmas[1]``
     """
-    below, x = x, next(ddim(denoise, x, sigmas[:2], input_scale))
+    before, x = first, second
     yield x
-    for under, sigma, above in zip(sigmas, sigmas[1:], sigmas[2:], strict=False):
-        step, up = sigma - under, above - sigma
-        ratio = (up / step) ** 2
-        below, x = x, ratio * below + (1 - ratio) * x + up * (step + up) / step * slope(denoise, x, sigma)
+    for sigma_before, sigma, target in zip(sigmas, sigmas[1:], sigmas[2:], strict=False):
+        last, step = sigma - sigma_before, target - sigma
+        ratio = (step / last) ** 2
+        change = step * (last + step) / last * slope(denoise, x, sigma)
+        before, x = x, ratio * before + (1 - ratio) * x + change
         yield x
 
 
-def exact_back(denoise: Denoise, x: Tensor, below: Tensor, sigmas: Sequence[float]) -> Iterator[Tensor]:
-    """The way down of ``exact``: the states at ``sigmas[1:]``, falling.
+def leapfrog(denoise: Denoise, first: Tensor, second: Tensor, sigmas: Sequence[float]) -> Iterator[Tensor]:
+    """BDIA with γ = 1 (arXiv:2307.10829), up or down, for comparison; arguments and states as for ``exact``.
 
-    xᵢ₋₁ = (h²/h⁺²) xᵢ₊₁ + (1 - h²/h⁺²) xᵢ - (h(h + h⁺)/h⁺) slope(xᵢ, σᵢ).
-
-    x, below: the states at ``sigmas[0]`` and ``sigmas[1]``
+    x⁺ = x⁻ + (σ⁺ - σ⁻) · slope(x, σ). One call a step but the first.
     """
-    yield below
-    for above, sigma, under in zip(sigmas, sigmas[1:], sigmas[2:], strict=False):
-        step, up = sigma - under, above - sigma
-        ratio = (step / up) ** 2
-        x, below = below, ratio * x + (1 - ratio) * below - step * (step + up) / up * slope(denoise, below, sigma)
-        yield below
+    before, x = first, second
+    yield x
+    for sigma_before, sigma, target in zip(sigmas, sigmas[1:], sigmas[2:], strict=False):
+        before, x = x, before + (target - sigma_before) * slope(denoise, x, sigma)
+        yield x
+
+
+def fireflow(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: InputScale) -> Iterator[Tensor]:
+    """FireFlow (arXiv:2412.07517, algorithm 1), up or down, for comparison: the states at ``sigmas[1:]``.
+
+    The midpoint rule, which takes the slope of the midpoint before to reach the next:
+    x⁺ = x + (σ⁺ - σ) · v, v = slope(x + (σ⁺ - σ)/2 · v⁻, (σ + σ⁺)/2). One call a step, and one at the start.
+    """
+    start = sigmas[0] or sigmas[1]  # at 0 the slope is 0/0
+    velocity = slope(denoise, x * (input_scale(start) / input_scale(sigmas[0])), start)
+    for sigma, target in pairwise(sigmas):
+        half = (target - sigma) / 2
+        velocity = slope(denoise, x + half * velocity, sigma + half)
+        x = x + 2 * half * velocity
+        yield x
 
 
 def euler_back(
@@ -216,12 +264,17 @@ def noise_maps_back(
 
 @dataclass(frozen=True)
 class Path:
-    """What a method found on its way up; fields as in ``Inversion``."""
+    """What a method found on its way up; fields as in ``Inversion``.
+
+    residual: by how much, as the way up has shown for free, a single step down misses its state: the root mean square
+              of the worst step, before its correction if it has one; None where the method does not learn it
+    """
 
     state: Tensor
     below: Tensor | None = None
     corrections: tuple[Tensor, ...] = ()
     trajectory: tuple[Tensor, ...] = ()
+    residual: float | None = None
 
 
 def invert(
@@ -241,7 +294,7 @@ def invert(
 
     x:          the clean picture in the model's space
     sigmas:     rising from 0
-    iterations: corrector steps of ``corrected``
+    iterations: calls a step of ``corrected``
     noises:     for ``noise_maps``, one for each sigma above 0, falling
     keep:       return every state
     watch:      is shown each state as it is found
@@ -250,22 +303,39 @@ def invert(
         pairs = list(_watched(noise_maps(denoise, x, noises, sigmas[::-1], flow), lambda pair: watch(pair[0])))
         states, corrections = zip(*pairs, strict=True)
         return Path(states[0], None, corrections, (*states, x) if keep else ())
-    rising = {
-        "ddim": lambda: ddim(denoise, x, sigmas, input_scale),
-        "pinned": lambda: ddim(denoise, x, sigmas, input_scale),
-        "corrected": lambda: corrected(denoise, x, sigmas, input_scale, iterations),
-        "exact": lambda: exact(denoise, x, sigmas, input_scale),
-    }
-    if method not in rising:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    residuals: list[Tensor] = []
     whole_path = keep or method == "pinned"
     path = deque([x], maxlen=None if whole_path else 2)
-    path.extend(_watched(rising[method](), watch))
+    path.extend(_watched(_rising(denoise, x, sigmas, method, input_scale, iterations, residuals), watch))
     falling = tuple(reversed(path))
     corrections = ()
     if method == "pinned":
         corrections = tuple(_watched(pinned_corrections(denoise, falling, sigmas[::-1]), watch))
-    return Path(falling[0], falling[1] if method == "exact" else None, corrections, falling if keep else ())
+        residuals += [correction.square().mean() for correction in corrections]
+    worst = math.sqrt(max(map(float, residuals))) if residuals else None
+    return Path(falling[0], falling[1] if method == "exact" else None, corrections, falling if keep else (), worst)
+
+
+def _rising(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    method: str,
+    input_scale: InputScale,
+    iterations: int,
+    residuals: list[Tensor],
+) -> Iterator[Tensor]:
+    """The way up of a method that walks it, the states at ``sigmas[1:]``; what it learns goes into ``residuals``."""
+    if method == "corrected":
+        for state, residual in corrected(denoise, x, sigmas, input_scale, iterations):
+            residuals.append(residual.mean())
+            yield state
+    elif method == "exact":
+        yield from exact(denoise, x, next(ddim(denoise, x, sigmas[:2], input_scale)), sigmas)
+    elif method in ("ddim", "pinned"):
+        yield from ddim(denoise, x, sigmas, input_scale)
+    else:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
 
 
 def _watched(items: Iterator[Any], watch: Callable[[Any], None]) -> Iterator[Any]:
@@ -278,7 +348,7 @@ def run_back(denoise: Denoise, inversion: Inversion, preserve: float) -> Iterato
     """From the noise of an inversion down to a picture, by the method it was made with; the states, falling."""
     sigmas = inversion.sigmas.tolist()
     if inversion.below is not None:
-        return exact_back(denoise, inversion.state, inversion.below, sigmas)
+        return exact(denoise, inversion.state, inversion.below, sigmas)
     if inversion.method == "noise_maps":
         return noise_maps_back(denoise, inversion.state, sigmas, inversion.corrections, inversion.flow)
     return euler_back(denoise, inversion.state, sigmas, inversion.corrections, preserve)

@@ -47,8 +47,8 @@ def workflows(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def pictures(session: nox.Session) -> None:
-    """Make the README's pictures anew, in pictures/."""
-    run_beside_comfyui(session, "test", "-m", "dev.pictures")
+    """Make the README's pictures anew, in pictures/; `-- photograph` makes only that one."""
+    run_beside_comfyui(session, "test", "-m", "dev.pictures", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -60,6 +60,7 @@ def train(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def benchmarks(session: nox.Session) -> None:
     """Measure what the pack costs, into benchmarks/README.md: `-- NAME` runs benchmarks/NAME.py alone."""
-    names = session.posargs[:1] or ["import_time", "sampler_overhead", "drift", "variations", "inpaint"]
+    every = ["import_time", "sampler_overhead", "drift", "variations", "inpaint", "demo_world", "edit_truth"]
+    names = session.posargs[:1] or every
     for name in names:
         run_beside_comfyui(session, "client", "-m", f"benchmarks.{name}", *session.posargs[1:])

@@ -1,4 +1,4 @@
-"""Make the README's pictures anew, in `pictures/`: `python -m nox -s pictures`."""
+"""Make the README's pictures anew, in `pictures/`: `python -m nox -s pictures`; `-- photograph` makes only that one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ from .demo import OUTPUT
 from .frontend import Frontend
 from .frontend import chromium as running_chromium
 from .server import Server
+from .sheet import labelled_row
 
 PICTURES = host.ROOT / "pictures"
 HELP = host.ROOT / "js" / "docs"
 WORKFLOW = "00_try_without_a_model"
+PHOTOGRAPH = host.ROOT / "demo" / "photograph.jpg"
+PHOTOGRAPH_PROMPT = "an oil painting of a yellow tree at sunset in autumn"
 
 
 def main() -> None:
     """Plots, the demo's strip, and a screenshot of a graph that has just run."""
     PICTURES.mkdir(exist_ok=True)
     with TemporaryDirectory() as folder, Server(host.find(), Path(folder), ["--cpu"]) as server:
+        save_photograph(server)
+        if "photograph" in sys.argv:
+            return
         save_plots(server)
         save_graph(server)
     save_demo()
@@ -50,6 +56,35 @@ def plot_prompt(model: str) -> dict[str, Any]:
         "plot": {"class_type": "Img2ImgStrengthPlot", "inputs": {"model": [model, 0], **plot}},
         "shown": {"class_type": "PreviewImage", "inputs": {"images": ["plot", 0]}},
     }
+
+
+def save_photograph(server: Server) -> None:
+    """A photograph, which the toy cannot paint: what its autoencoder leaves of it, and what it turns it into."""
+    run = server.run(photograph_prompt(server.upload(PHOTOGRAPH), {"gentle": 0.4, "strong": 0.7}))
+    pictures = [server.images(run, f"{name} shown")[0] for name in ("photo", "again", "gentle", "strong")]
+    labels = ["photograph", "through the toy's autoencoder", "toy, strength 0.4", "toy, strength 0.7"]
+    labelled_row(pictures, labels, 192).save(PICTURES / "photograph.jpg", quality=88)
+
+
+def photograph_prompt(name: str, strengths: dict[str, float]) -> dict[str, Any]:
+    """An uploaded picture, encoded and decoded, and repainted by the toy at some strengths."""
+    painting = {
+        "image": ["photo", 0], "model": ["toy", 0], "vae": ["toy", 2],
+        "positive": ["said", 0], "negative": ["empty", 0],
+        "steps": 20, "cfg": 4.0, "sampler_name": "euler", "scheduler": "normal", "seed": 1, "fit": "pad",
+    }  # fmt: skip
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "photo": ("LoadImage", {"image": name}),
+        "toy": ("Img2ImgDemoCheckpoint", {"family": "eps"}),
+        "said": ("CLIPTextEncode", {"clip": ["toy", 1], "text": PHOTOGRAPH_PROMPT}),
+        "empty": ("CLIPTextEncode", {"clip": ["toy", 1], "text": ""}),
+        "latent": ("VAEEncode", {"pixels": ["photo", 0], "vae": ["toy", 2]}),
+        "again": ("VAEDecode", {"samples": ["latent", 0], "vae": ["toy", 2]}),
+    }
+    nodes |= {key: ("Img2ImgAllInOne", {**painting, "strength": strength}) for key, strength in strengths.items()}
+    shown = ["photo", "again", *strengths]
+    nodes |= {f"{key} shown": ("PreviewImage", {"images": [key, 0]}) for key in shown}
+    return {key: {"class_type": kind, "inputs": given} for key, (kind, given) in nodes.items()}
 
 
 def save_graph(server: Server) -> None:

@@ -1,0 +1,218 @@
+"""How good is the demo world's toy checkpoint? Writes the tables of demo/README.md and the figure about strength.
+
+Everything is measured on held-out scenes, and sampled by the nodes inside ComfyUI. The reader of benchmarks/reader.py
+says what a picture shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks import pack, reader, world
+from benchmarks.results import processor
+from core.plot import BARS, CURVE, PAPER, SHARPNESS, Panel
+from demo.scene import WORDS
+from dev import host
+
+README = host.ROOT / "demo" / "README.md"
+FIGURE = host.ROOT / "pictures" / "strength_truth.png"
+START, END = "<!-- measured by benchmarks/demo_world.py -->\n", "<!-- end of the measured part -->\n"
+FAMILIES = ("eps", "flow")
+STRENGTHS = tuple(tenth / 10 for tenth in range(1, 11))
+PAINT_CFG, PAINT_STEPS, EDIT_CFG, EDIT_STEPS = 5.0, 20, 3.0, 12
+
+
+def quality_of_the_vae(toy: world.Toy, count: int) -> str:
+    """Round trips of held-out scenes through the autoencoder, over all and by style."""
+    scenes = world.held_out(count)
+    pictures = world.drawn(scenes)
+    quality = [world.decibels(a, b) for a, b in zip(reader.round_trip(toy.vae, pictures), pictures, strict=True)]
+    by_style = {style: [q for q, (said, _) in zip(quality, scenes, strict=True) if said.style == style]
+                for style in WORDS["style"]}  # fmt: skip
+    means = [statistics.mean(quality), *map(statistics.mean, by_style.values())]
+    return f"Autoencoder, there and back, PSNR in dB, mean of {count} scenes:\n\n" + table(
+        ["all", *by_style], [[f"{mean:.1f}" for mean in means]]
+    )
+
+
+def what_is_painted(toys: list[world.Toy], judge: reader.Reader, count: int) -> str:
+    """How often text to image shows what was asked; and, as the ceiling, how often the autoencoder alone does."""
+    scenes = world.held_out(count)
+    asked = [attributes for attributes, _ in scenes]
+    drawings = world.drawn(scenes)
+    rows = {
+        "scenes as drawn": drawings,
+        "drawn, then through the autoencoder": reader.round_trip(toys[0].vae, drawings),
+        **{f"painted by {toy.family}": toy.painted(scenes, PAINT_CFG, PAINT_STEPS) for toy in toys},
+    }
+    cells = [
+        [name, *(f"{share:.0%}" for share in reader.accuracy(judge, pictures, asked).values())]
+        for name, pictures in rows.items()
+    ]
+    return (
+        f"Text to image, {count} prompts, cfg {PAINT_CFG:g}, {PAINT_STEPS} steps: how often the reader (a small "
+        f"network, benchmarks/reader.py) finds the value that was asked for.\n\n" + table(["", *WORDS, "mean"], cells)
+    )
+
+
+@dataclass(frozen=True)
+class Course:
+    """How edits come out over the strengths, for one family."""
+
+    family: str
+    scores: list[world.Score]
+
+    def rows(self) -> Iterator[list[str]]:
+        """The lines of the table, as text."""
+        shown: dict[str, tuple[Callable[[world.Score], float], str]] = {
+            "success": (lambda score: score.success, ".0%"),
+            "kept part, PSNR": (lambda score: score.kept, ".1f"),
+            "whole picture to the truth, PSNR": (lambda score: score.psnr, ".1f"),
+        }
+        for name, (value, form) in shown.items():
+            yield [f"{self.family}: {name}", *(format(value(score), form) for score in self.scores)]
+
+    def remark(self) -> str:
+        """Whether both run one way, in words."""
+        success, kept = [s.success for s in self.scores], [s.kept for s in self.scores]
+        rises = "rises" if success == sorted(success) else "rises in the large, not at every step"
+        falls = "falls at every step" if kept == sorted(kept, reverse=True) else "falls in the large, not at every step"
+        return f"{self.family}: success {rises}; faithfulness {falls}."
+
+
+def course_of_strength(toys: list[world.Toy], judge: reader.Reader, count: int) -> tuple[str, list[Course]]:
+    """Edits of one attribute at every strength, against their known truth."""
+    edits = world.Edits(count)
+    courses = []
+    for toy in toys:
+        latents = toy.encoded(edits.before)
+        scores = [
+            edits.score(judge, toy.repainted(latents, edits.targets, EDIT_CFG, EDIT_STEPS, strength)[0])
+            for strength in STRENGTHS
+        ]
+        courses.append(Course(toy.family, scores))
+    text = (
+        f"Image to image, {count} edits of one attribute each (day to night, red to blue, flat to oil …), cfg "
+        f"{EDIT_CFG:g}, {EDIT_STEPS} steps at strength 1 and in proportion below. Success: the changed attribute reads "
+        f"as asked. Kept part: the pixels that the true target shares with the input; how faithful they stay, in dB. "
+        f"Whole picture: against the true target.\n\n"
+    )
+    rows = [row for course in courses for row in course.rows()]
+    remarks = " ".join(course.remark() for course in courses)
+    return text + table(["strength", *map(str, STRENGTHS)], rows) + f"\n{remarks}\n", courses
+
+
+def speed(toys: list[world.Toy]) -> str:
+    """How long loading takes, and one evaluation of prompt and negative prompt together at 128 x 128."""
+    (toy, *_) = toys
+    cells = [["loading", *(f"{one.seconds:.2f} s ({one.family})" for one in toys)]]
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(f"{1000 * _evaluation(toy):.0f} ms ({threads} thread{'s' * (threads > 1)})")
+    torch.set_num_threads(1)
+    cells.append(["one evaluation, prompt and negative together", *found])
+    return f"Time, on {processor()}:\n\n" + table(["", "", ""], cells)
+
+
+def _evaluation(toy: world.Toy, times: int = 40) -> float:
+    """Seconds of one evaluation in the middle of a run, the median."""
+    seconds: list[float] = []
+
+    def timed(apply: Callable[..., torch.Tensor], options: dict[str, Any]) -> torch.Tensor:
+        began = time.perf_counter()
+        out = apply(options["input"], options["timestep"], **options["c"])
+        seconds.append(time.perf_counter() - began)
+        return out
+
+    model = toy.model.clone()
+    model.set_model_unet_function_wrapper(timed)
+    sample = importlib.import_module("nodes").common_ksampler
+    prompt = world.prompts(toy.clip, world.held_out(1))
+    sample(model, 1, times, 5.0, "euler", "normal", prompt, toy.empty, {"samples": torch.zeros(1, 4, 16, 16)})
+    return statistics.median(seconds)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def figure(courses: list[Course], count: int) -> Image.Image:
+    """Success and faithfulness over strength, side by side; one line for each family."""
+    width, height = 1280 * SHARPNESS, 520 * SHARPNESS
+    image = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(image)
+    success = Panel(draw, (200, 260, 1200, 860), (0.05, 1.05), (0.0, 1.0))
+    success.title("What was asked for is there", f"share of {count} edits of the demo world")
+    success.y_axis([0, 0.25, 0.5, 0.75, 1], lambda tick: f"{tick:.0%}")
+    kept = Panel(draw, (1480, 260, 2490, 860), (0.05, 1.05), (8.0, 32.0))
+    kept.title("What should have stayed has stayed", "PSNR in dB where nothing was to change")
+    kept.y_axis([10, 15, 20, 25, 30], lambda tick: f"{tick:g} dB")
+    for course, colour in zip(courses, (CURVE, BARS), strict=False):
+        _line(success, [score.success for score in course.scores], colour)
+        _line(kept, [score.kept for score in course.scores], colour)
+    for panel in (success, kept):
+        for strength in STRENGTHS:
+            panel.x_label(strength, f"{strength:g}")
+        panel.x_name("strength")
+    for place, (course, colour) in enumerate(zip(courses, (CURVE, BARS), strict=False)):
+        draw.text((2300, 60 + 50 * place), course.family, colour, ImageFont.load_default(44))
+    return image.reduce(SHARPNESS)
+
+
+def _line(panel: Panel, values: list[float], colour: str) -> None:
+    points = [panel.at(strength, value) for strength, value in zip(STRENGTHS, values, strict=True)]
+    panel.draw.line(points, colour, 9, joint="curve")
+    for x, y in points:
+        panel.draw.ellipse((x - 13, y - 13, x + 13, y + 13), PAPER, colour, 7)
+
+
+def write(text: str) -> None:
+    """Put the measured part into demo/README.md, between its two marks."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(START)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8", newline="\n")
+
+
+def main() -> None:
+    """Measure, print, and write what was measured in full."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=200, help="for the autoencoder")
+    parser.add_argument("--prompts", type=int, default=400, help="for text to image")
+    parser.add_argument("--edits", type=int, default=100, help="for image to image")
+    parser.add_argument("--print-only", action="store_true", help="leave demo/README.md and the figure as they are")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    nodes = pack.load()
+    with torch.inference_mode():
+        toys = [world.Toy(nodes, family) for family in FAMILIES]
+        judge = reader.load(toys[0].vae)
+        parts = []
+        for measure in (
+            lambda: quality_of_the_vae(toys[0], chosen.scenes),
+            lambda: what_is_painted(toys, judge, chosen.prompts),
+        ):
+            parts.append(measure())
+            print(parts[-1], flush=True)
+        text, courses = course_of_strength(toys, judge, chosen.edits)
+        parts += [text, speed(toys)]
+    print(*parts[-2:], sep="\n", flush=True)
+    if not chosen.print_only:
+        write("\n".join(parts))
+        picture = figure(courses, chosen.edits)
+        picture.quantize(64, dither=Image.Dither.NONE).save(FIGURE, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The demo world as measurements need it: held-out scenes, prompts in batches, and edits with their truth."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from core.metrics import mse, ssim
+from core.sheet import from_pillow
+from demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, caption, edited, random_attributes, scene
+
+BATCH, SEED = 25, 7
+LEAST_KEPT = 0.02  # an edit that leaves less of the picture than this says nothing about what is kept
+AS_GOOD_AS_EQUAL = 99.0  # dB, so that a mean stays finite
+
+Scene = tuple[Attributes, int]
+"""What to draw, and the seed of its layout."""
+
+
+def held_out(count: int) -> list[Scene]:
+    """The first scenes of the held-out part."""
+    return [(random_attributes(seed), seed) for seed in HELD_OUT_SEEDS[:count]]
+
+
+def drawn(scenes: Sequence[Scene]) -> torch.Tensor:
+    """Scenes as IMAGE [n, 128, 128, 3] in 0..1."""
+    return torch.cat([from_pillow(scene(*one)) for one in scenes])
+
+
+def prompts(clip: Any, scenes: Sequence[Scene]) -> Any:
+    """The captions of scenes as one conditioning with an entry for each; of no scenes, the empty prompt."""
+    encode = importlib.import_module("nodes").CLIPTextEncode().encode
+    texts = [caption(*one) for one in scenes] or [""]
+    return [[torch.cat([encode(clip, text)[0][0][0] for text in texts]), {}]]
+
+
+def decibels(a: torch.Tensor, b: torch.Tensor) -> float:
+    """PSNR of two pictures of one shape in 0..1, or of the same pixels of both."""
+    return -10 * math.log10(max(mse(a, b), 10 ** (-AS_GOOD_AS_EQUAL / 10)))
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A scene, and what it is to become by a change of the attribute called `name`; both in the layout of `seed`."""
+
+    seed: int
+    name: str
+    source: Attributes
+    target: Attributes
+
+
+def held_out_edits(count: int) -> list[Edit]:
+    """Edits of one attribute each, the five attributes in turn, on held-out scenes."""
+    names = list(WORDS)
+    edits = []
+    for place, (source, seed) in enumerate(held_out(count)):
+        name = names[place % len(names)]
+        edits.append(Edit(seed, name, source, edited(source, name, seed)))
+    return edits
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well edits came out, in the mean.
+
+    psnr, ssim: against the true target
+    kept:       PSNR in dB where the true target is the source, over the edits that leave such a part
+    success:    share of edits whose changed attribute reads as asked
+    """
+
+    psnr: float
+    ssim: float
+    kept: float
+    success: float
+
+
+class Edits:
+    """Edits with their pictures: where they start, and where they ought to arrive."""
+
+    def __init__(self, count: int) -> None:
+        self.edits = held_out_edits(count)
+        self.sources: list[Scene] = [(edit.source, edit.seed) for edit in self.edits]
+        self.targets: list[Scene] = [(edit.target, edit.seed) for edit in self.edits]
+        self.before, self.truth = drawn(self.sources), drawn(self.targets)
+        self.same = (self.before == self.truth).all(-1)
+
+    def score(self, reader: Any, pictures: torch.Tensor) -> Score:
+        """Judge what came out of the edits, IMAGE [n, H, W, 3]."""
+        parts = zip(pictures, self.truth, self.same, strict=True)
+        kept = [decibels(a[same], b[same]) for a, b, same in parts if same.double().mean() >= LEAST_KEPT]
+        right = reader.right(pictures, [edit.target for edit in self.edits])
+        names = list(WORDS)
+        return Score(
+            statistics.mean(decibels(a, b) for a, b in zip(pictures, self.truth, strict=True)),
+            ssim(pictures, self.truth),
+            statistics.mean(kept),
+            statistics.mean(float(right[row, names.index(edit.name)]) for row, edit in enumerate(self.edits)),
+        )
+
+
+class Toy:
+    """The demo checkpoint in ComfyUI, one family of it, sampled in batches."""
+
+    def __init__(self, nodes: dict[str, Any], family: str) -> None:
+        importlib.import_module("comfy.utils").set_progress_bar_enabled(False)
+        began = time.perf_counter()
+        self.model, self.clip, self.vae, _ = nodes["Img2ImgDemoCheckpoint"].execute(family).args
+        self.seconds = time.perf_counter() - began
+        self.nodes, self.family = nodes, family
+        self.empty = prompts(self.clip, [])
+
+    def encoded(self, pictures: torch.Tensor) -> torch.Tensor:
+        """IMAGE -> samples of a LATENT."""
+        return torch.cat([self.vae.encode(part) for part in pictures.split(BATCH)])
+
+    def painted(self, scenes: Sequence[Scene], cfg: float, steps: int) -> torch.Tensor:
+        """Text to image with the stock sampler, IMAGE [n, 128, 128, 3]."""
+        sample = importlib.import_module("nodes").common_ksampler
+        pictures = []
+        for start in range(0, len(scenes), BATCH):
+            some = scenes[start : start + BATCH]
+            (latent,) = sample(
+                self.model, SEED + start, steps, cfg, "euler", "normal", prompts(self.clip, some), self.empty,
+                {"samples": torch.zeros(len(some), 4, 16, 16)},
+            )  # fmt: skip
+            pictures.append(self.vae.decode(latent["samples"]))
+        return torch.cat(pictures)
+
+    def repainted(
+        self, latents: torch.Tensor, targets: Sequence[Scene], cfg: float, steps: int, strength: float
+    ) -> tuple[torch.Tensor, int]:
+        """Image to image by noise and sampling, towards the captions of the targets; with the calls for a picture.
+
+        steps: at strength 1, and in proportion below
+        """
+        schedule = self.nodes["StrengthScheduler"].execute(
+            self.model, "normal", steps, strength, step_count="proportional"
+        )
+        pictures, calls = [], 0
+        for start in range(0, len(targets), BATCH):
+            some = slice(start, start + BATCH)
+            latent, report = self.nodes["Img2ImgGuidedSampler"].execute(
+                self.model, prompts(self.clip, targets[some]), self.empty, {"samples": latents[some]},
+                schedule.args[0], cfg, "euler", SEED + start,
+            ).args  # fmt: skip
+            pictures.append(self.vae.decode(latent["samples"]))
+            calls = json.loads(report)["model_calls"]
+        return torch.cat(pictures), calls

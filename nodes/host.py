@@ -1168,27 +1168,27 @@ def _claim(parts: GuidedParts, purpose: str, size: int, clean: Tensor) -> None:
 
 @contextmanager
 def _differentiable(network: torch.nn.Module, claim: Callable[[int], None]) -> Iterator[None]:
-    """Stand copies in for weights made in inference mode, which autograd refuses, and take them out again.
+    """Stand others in for weights that want gradients or were made in inference mode, and take them out again.
 
-    claim: is told the bytes of the copies before they are made
+    Autograd refuses the latter, so these are copied; ``claim`` is told the bytes of the copies before they are made.
     """
     tables: list[dict[str, Any]] = [
         table for module in network.modules() for table in (module._parameters, module._buffers)
     ]
-    inside = [(table, name, weight) for table in tables for name, weight in table.items()
-              if weight is not None and weight.is_inference()]  # fmt: skip
-    claim(sum(weight.nbytes for weight in {id(weight): weight for *_, weight in inside}.values()))
-    copies: dict[int, Tensor] = {}
+    own = [(table, name, weight) for table in tables for name, weight in table.items() if weight is not None]
+    stand_ins: dict[int, Tensor] = {id(weight): weight for *_, weight in own}
+    claim(sum(weight.nbytes for weight in stand_ins.values() if weight.is_inference()))
     try:
-        for table, name, weight in inside:
-            if id(weight) not in copies:
-                copies[id(weight)] = torch.nn.Parameter(weight.clone(), requires_grad=False)
-            table[name] = copies[id(weight)]
+        for table, name, weight in own:
+            if stand_ins[id(weight)] is weight:
+                stand_in = weight.clone() if weight.is_inference() else weight.detach()
+                stand_ins[id(weight)] = torch.nn.Parameter(stand_in, requires_grad=False)
+            table[name] = stand_ins[id(weight)]
         yield
     finally:
-        for table, name, weight in inside:
+        for table, name, weight in own:
             table[name] = weight
-        copies.clear()
+        stand_ins.clear()
 
 
 # The demo checkpoint

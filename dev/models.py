@@ -167,7 +167,7 @@ class GaussianMixture(torch.nn.Module):
         return mean + signal * self.spread**2 / variance * (x - signal * mean)
 
 
-def mixture_model(name: str, count: int = 5, side: int = 2, spread: float = 0.2, seed: int = 1) -> Any:
+def mixture_model(name: str, count: int = 5, side: int = 2, spread: float = 0.5, seed: int = 2) -> Any:
     """A MODEL of a family for 4 x side x side latents that answers as ``GaussianMixture`` does, in float64.
 
     The host rounds its answer to float32, as that of any network.

@@ -1,0 +1,136 @@
+"""How the error of a round trip falls with the steps, on models whose ideal answer is known, through the host."""
+
+import math
+
+import pytest
+import torch
+from img2img_studio.core.inversion import (
+    Inversion,
+    corrected,
+    ddim,
+    euler_back,
+    exact,
+    fireflow,
+    invert,
+    leapfrog,
+    run_back,
+)
+from img2img_studio.dev.models import mixture_model
+from img2img_studio.nodes import host
+
+
+def prompt(*weights):
+    """For ``mixture_model``: how likely each of its five normal distributions is."""
+    return [[torch.tensor(weights).view(1, 1, -1), {}]]
+
+
+PROMPT, NEGATIVE = prompt(0.4, -0.2, 0.0, 0.2, -0.4), prompt(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {family: mixture_model(family) for family in ("eps", "v", "flow")} | {
+        "eps, narrow": mixture_model("eps", spread=0.2)
+    }
+
+
+def pictures(model, count):
+    """Drawn from the distributions the model knows."""
+    network = model.model.diffusion_model
+    generator = torch.Generator().manual_seed(1)
+    centres = network.means[torch.randint(len(network.means), (count,), generator=generator)]
+    return (centres + network.spread * torch.randn(centres.shape, generator=generator)).float()
+
+
+def last(states):
+    return list(states)[-1]
+
+
+def up_and_down(name, denoise, x, rising, scale):
+    """The picture after a round trip by one of the solvers."""
+    falling = rising[::-1]
+    if name == "ddim":
+        return last(euler_back(denoise, last(ddim(denoise, x, rising, scale)), falling))
+    if name == "fireflow":
+        return last(fireflow(denoise, last(fireflow(denoise, x, rising, scale)), falling, scale))
+    if name in ("exact", "leapfrog"):
+        solver = {"exact": exact, "leapfrog": leapfrog}[name]
+        path = [x, *solver(denoise, x, next(ddim(denoise, x, rising[:2], scale)), rising)]
+        return last(solver(denoise, path[-1], path[-2], falling))
+    iterations = int(name.split()[1])
+    return last(euler_back(denoise, last(corrected(denoise, x, rising, scale, iterations))[0], falling))
+
+
+def round_trip(nodes, model, name, steps, cfg=1.0):
+    """Mean square error, with the state given to the model in float64, and the calls both ways."""
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", steps, 1.0).args[0]
+    rising, scale = sigmas.flip(0).tolist(), host.input_scale(model)
+
+    def error(denoise, x):
+        return float((up_and_down(name, denoise, x, rising, scale) - x).square().mean())
+
+    return host.solve(model, PROMPT, NEGATIVE, cfg, sigmas, pictures(model, 8), error, double=True)
+
+
+# FireFlow is of order 3 where every step shrinks (tests/unit/test_inversion.py). "normal" on eps models leaves the last
+# step, from the model's least sigma to 0, as it is, which shows where the pictures' distributions are narrow.
+ORDERS = [
+    ("eps", "ddim", 1.0), ("eps", "corrected 1", 2.0), ("eps", "corrected 2", 3.1), ("eps, narrow", "fireflow", 2.0),
+    ("v", "corrected 1", 2.0),
+    ("flow", "ddim", 1.0), ("flow", "corrected 1", 2.0), ("flow", "corrected 2", 3.1), ("flow", "fireflow", 3.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "name", "order"), ORDERS)
+def test_the_error_falls_with_the_order_of_the_method(nodes, models, family, name, order):
+    (coarse, _), (fine, calls) = (round_trip(nodes, models[family], name, steps) for steps in (80, 160))
+    print(family, name, f"RMS {math.sqrt(fine):.1e}", calls, "calls")
+    assert math.log2(math.sqrt(coarse / fine)) == pytest.approx(order, abs=0.25)
+
+
+@pytest.mark.parametrize("cfg", [1.0, 7.5])
+@pytest.mark.parametrize("family", ["eps", "v", "flow"])
+@pytest.mark.parametrize("name", ["exact", "leapfrog"])
+def test_two_step_methods_come_back_to_rounding(nodes, models, family, name, cfg):
+    for steps in (1, 50):
+        error, calls = round_trip(nodes, models[family], name, steps, cfg)
+        assert error <= 1e-18
+        assert calls == max(1, 2 * steps - 1)
+
+
+@pytest.mark.parametrize("cfg", [1.0, 7.5])
+@pytest.mark.parametrize("family", ["eps", "v", "flow"])
+@pytest.mark.parametrize("method", ["pinned", "noise_maps"])
+def test_remembered_corrections_bring_the_picture_back(nodes, models, family, method, cfg):
+    model = models[family]
+    flow = host.noise_schedule(model).flow
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 50, 1.0).args[0]
+    generator = torch.Generator().manual_seed(2)
+
+    def error(denoise, x):
+        noises = iter(lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype), None)
+        path = invert(
+            denoise, x, sigmas.flip(0).tolist(), method, input_scale=host.input_scale(model), iterations=3,
+            noises=noises, flow=flow, keep=False, watch=lambda state: None,
+        )  # fmt: skip
+        inversion = Inversion(method, sigmas, x, path.state, None, path.corrections, settings={"flow": flow})
+        return float((last(run_back(denoise, inversion, 1.0)) - x).square().mean())
+
+    assert host.solve(model, PROMPT, NEGATIVE, cfg, sigmas, pictures(model, 8), error, double=True)[0] <= 1e-14
+
+
+@pytest.mark.parametrize("family", ["eps", "v", "zero-SNR v", "edm", "flow", "cosmos"])
+def test_the_closed_form_answers_in_every_family(family):
+    """Far below the spread of the pictures the expected picture is the state itself; far above, a weighted mean."""
+    model = mixture_model(family)
+    clean = pictures(model, 3)
+    signal = 1.0 if not host.noise_schedule(model).flow else 1 - 1e-3
+    means = model.model.diffusion_model.means
+
+    def answers(denoise, x):
+        top = 0.999 if host.noise_schedule(model).flow else 80.0
+        return denoise(signal * x, 1e-3), denoise(top * torch.randn(x.shape, dtype=x.dtype), top)
+
+    (near, far), _ = host.solve(model, NEGATIVE, NEGATIVE, 1.0, torch.tensor([1.0, 0.0]), clean, answers, double=True)
+    assert torch.allclose(near, clean.double(), atol=1e-3)
+    assert torch.allclose(far, means.mean(0).expand_as(far), atol=0.15)

@@ -178,6 +178,9 @@ def leapfrog(denoise: Denoise, first: Tensor, second: Tensor, sigmas: Sequence[f
         yield x
 
 
+TWO_STEP = {"exact": exact, "leapfrog": leapfrog}
+
+
 def fireflow(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: InputScale) -> Iterator[Tensor]:
     """FireFlow (arXiv:2412.07517, algorithm 1), up or down, for comparison: the states at ``sigmas[1:]``.
 
@@ -290,7 +293,7 @@ def invert(
     keep: bool,
     watch: Callable[[Tensor], None],
 ) -> Path:
-    """Invert a picture by one of METHODS.
+    """Invert a picture by one of METHODS, or by ``fireflow`` or ``leapfrog``, which are here to compare with.
 
     x:          the clean picture in the model's space
     sigmas:     rising from 0
@@ -313,7 +316,7 @@ def invert(
         corrections = tuple(_watched(pinned_corrections(denoise, falling, sigmas[::-1]), watch))
         residuals += [correction.square().mean() for correction in corrections]
     worst = math.sqrt(max(map(float, residuals))) if residuals else None
-    return Path(falling[0], falling[1] if method == "exact" else None, corrections, falling if keep else (), worst)
+    return Path(falling[0], falling[1] if method in TWO_STEP else None, corrections, falling if keep else (), worst)
 
 
 def _rising(
@@ -330,8 +333,10 @@ def _rising(
         for state, residual in corrected(denoise, x, sigmas, input_scale, iterations):
             residuals.append(residual.mean())
             yield state
-    elif method == "exact":
-        yield from exact(denoise, x, next(ddim(denoise, x, sigmas[:2], input_scale)), sigmas)
+    elif method in TWO_STEP:
+        yield from TWO_STEP[method](denoise, x, next(ddim(denoise, x, sigmas[:2], input_scale)), sigmas)
+    elif method == "fireflow":
+        yield from fireflow(denoise, x, sigmas, input_scale)
     elif method in ("ddim", "pinned"):
         yield from ddim(denoise, x, sigmas, input_scale)
     else:
@@ -348,7 +353,9 @@ def run_back(denoise: Denoise, inversion: Inversion, preserve: float) -> Iterato
     """From the noise of an inversion down to a picture, by the method it was made with; the states, falling."""
     sigmas = inversion.sigmas.tolist()
     if inversion.below is not None:
-        return exact(denoise, inversion.state, inversion.below, sigmas)
+        return TWO_STEP[inversion.method](denoise, inversion.state, inversion.below, sigmas)
     if inversion.method == "noise_maps":
         return noise_maps_back(denoise, inversion.state, sigmas, inversion.corrections, inversion.flow)
+    if inversion.method == "fireflow":
+        return fireflow(denoise, inversion.state, sigmas, lambda sigma: 1.0)
     return euler_back(denoise, inversion.state, sigmas, inversion.corrections, preserve)

@@ -4,17 +4,7 @@ import math
 
 import pytest
 import torch
-from img2img_studio.core.inversion import (
-    Inversion,
-    corrected,
-    ddim,
-    euler_back,
-    exact,
-    fireflow,
-    invert,
-    leapfrog,
-    run_back,
-)
+from img2img_studio.core.inversion import Inversion, invert, run_back
 from img2img_studio.dev.models import mixture_model
 from img2img_studio.nodes import host
 
@@ -42,32 +32,24 @@ def pictures(model, count):
     return (centres + network.spread * torch.randn(centres.shape, generator=generator)).float()
 
 
-def last(states):
-    return list(states)[-1]
-
-
-def up_and_down(name, denoise, x, rising, scale):
-    """The picture after a round trip by one of the solvers."""
-    falling = rising[::-1]
-    if name == "ddim":
-        return last(euler_back(denoise, last(ddim(denoise, x, rising, scale)), falling))
-    if name == "fireflow":
-        return last(fireflow(denoise, last(fireflow(denoise, x, rising, scale)), falling, scale))
-    if name in ("exact", "leapfrog"):
-        solver = {"exact": exact, "leapfrog": leapfrog}[name]
-        path = [x, *solver(denoise, x, next(ddim(denoise, x, rising[:2], scale)), rising)]
-        return last(solver(denoise, path[-1], path[-2], falling))
-    iterations = int(name.split()[1])
-    return last(euler_back(denoise, last(corrected(denoise, x, rising, scale, iterations))[0], falling))
-
-
 def round_trip(nodes, model, name, steps, cfg=1.0):
     """Mean square error, with the state given to the model in float64, and the calls both ways."""
-    sigmas = nodes["StrengthScheduler"].execute(model, "normal", steps, 1.0).args[0]
-    rising, scale = sigmas.flip(0).tolist(), host.input_scale(model)
+    flow, sigmas = (
+        host.noise_schedule(model).flow,
+        nodes["StrengthScheduler"].execute(model, "normal", steps, 1.0).args[0],
+    )
+    method, iterations = name.split() if " " in name else (name, 3)
+    generator = torch.Generator().manual_seed(2)
 
     def error(denoise, x):
-        return float((up_and_down(name, denoise, x, rising, scale) - x).square().mean())
+        noises = iter(lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype), None)
+        path = invert(
+            denoise, x, sigmas.flip(0).tolist(), method, input_scale=host.input_scale(model),
+            iterations=int(iterations), noises=noises, flow=flow, keep=False, watch=lambda state: None,
+        )  # fmt: skip
+        found = Inversion(method, sigmas, x, path.state, path.below, path.corrections, settings={"flow": flow})
+        *_, back = run_back(denoise, found, 1.0)
+        return float((back - x).square().mean())
 
     return host.solve(model, PROMPT, NEGATIVE, cfg, sigmas, pictures(model, 8), error, double=True)
 
@@ -102,21 +84,7 @@ def test_two_step_methods_come_back_to_rounding(nodes, models, family, name, cfg
 @pytest.mark.parametrize("family", ["eps", "v", "flow"])
 @pytest.mark.parametrize("method", ["pinned", "noise_maps"])
 def test_remembered_corrections_bring_the_picture_back(nodes, models, family, method, cfg):
-    model = models[family]
-    flow = host.noise_schedule(model).flow
-    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 50, 1.0).args[0]
-    generator = torch.Generator().manual_seed(2)
-
-    def error(denoise, x):
-        noises = iter(lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype), None)
-        path = invert(
-            denoise, x, sigmas.flip(0).tolist(), method, input_scale=host.input_scale(model), iterations=3,
-            noises=noises, flow=flow, keep=False, watch=lambda state: None,
-        )  # fmt: skip
-        inversion = Inversion(method, sigmas, x, path.state, None, path.corrections, settings={"flow": flow})
-        return float((last(run_back(denoise, inversion, 1.0)) - x).square().mean())
-
-    assert host.solve(model, PROMPT, NEGATIVE, cfg, sigmas, pictures(model, 8), error, double=True)[0] <= 1e-14
+    assert round_trip(nodes, models[family], method, 50, cfg)[0] <= 1e-14
 
 
 @pytest.mark.parametrize("family", ["eps", "v", "zero-SNR v", "edm", "flow", "cosmos"])

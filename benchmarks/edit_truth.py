@@ -39,10 +39,10 @@ class Way:
 
 
 WAYS = (
-    *(Way("SDEdit", tenth / 10) for tenth in range(3, 10)),
-    *(Way(method, strength) for method in ("ddim", "corrected", "exact") for strength in (0.6, 0.8, 1.0)),
-    *(Way("pinned", strength, preserve) for preserve in (0.2, 0.4, 0.6) for strength in (0.8, 1.0)),
-    *(Way("noise_maps", tenth / 10) for tenth in range(5, 10)),
+    *(Way("SDEdit", tenth / 10) for tenth in range(3, 9)),
+    *(Way(method, strength) for method in ("ddim", "corrected", "exact") for strength in (0.8, 1.0)),
+    *(Way("pinned", strength, preserve) for preserve in (0.2, 0.6, 1.0) for strength in (0.8, 1.0)),
+    *(Way("noise_maps", tenth / 10) for tenth in range(5, 9)),
 )
 
 

@@ -60,7 +60,16 @@ def train(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def benchmarks(session: nox.Session) -> None:
     """Measure what the pack costs, into benchmarks/README.md: `-- NAME` runs benchmarks/NAME.py alone."""
-    every = ["import_time", "sampler_overhead", "drift", "variations", "inpaint", "demo_world", "edit_truth"]
+    every = [
+        "import_time",
+        "sampler_overhead",
+        "drift",
+        "variations",
+        "inpaint",
+        "demo_world",
+        "inversion",
+        "edit_truth",
+    ]
     names = session.posargs[:1] or every
     for name in names:
         run_beside_comfyui(session, "client", "-m", f"benchmarks.{name}", *session.posargs[1:])

@@ -1,0 +1,298 @@
+"""How well do pictures come back from an inversion, for the model calls it takes?
+
+Held-out scenes of the demo world, each under its own caption. First the error of the solvers alone, up and down again
+in float64, beside ComfyUI's FlipSigmas with euler; then from pixels to pixels by the nodes, beside the autoencoder
+alone. Writes benchmarks/inversion.md with a plot, and what must hold into the table. The full run, with many scenes,
+is `python -m nox -s benchmarks -- inversion --steps 10 20 50 100 --scenes 4 --pixel-scenes 50`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmarks import pack, results, world
+from core.inversion import METHODS, Denoise, Inversion, invert, run_back
+from core.metrics import mse
+from core.plot import INK, PAPER, SHARPNESS, Panel
+
+PAGE, PLOT = (Path(__file__).with_suffix(suffix) for suffix in (".md", ".png"))
+FAMILIES, SCALES = ("eps", "flow"), (1.0, 7.5)
+STOCK, COMPARED = "FlipSigmas + euler", ("fireflow", "leapfrog")
+EXACT = ("exact", "pinned", "noise_maps")
+ITERATIONS, SEED, PIXEL_STEPS, PIXEL_LIMIT, VAE_MARGIN = 3, 7, 50, 0.01, 0.01
+
+COLOURS = {
+    STOCK: "#22262b", "ddim": "#e69f00", "corrected": "#0072b2", "exact": "#009e73", "pinned": "#cc79a7",
+    "noise_maps": "#d55e00", "fireflow": "#56b4e9", "leapfrog": "#8a8f98",
+}  # fmt: skip
+FLOOR, CEILING = 1e-12, 10.0  # of the plot
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One round trip. error: latent MSE in the model's space; calls: of the model, up and down together."""
+
+    steps: int
+    error: float
+    calls: int
+
+
+Curves = dict[str, list[Figure]]
+"""The figures of each method, over rising steps."""
+
+
+class Trial:
+    """Round trips of some scenes by one family of the toy."""
+
+    def __init__(self, toy: world.Toy, scenes: Sequence[world.Scene]) -> None:
+        self.toy, self.model = toy, toy.model
+        self.host = importlib.import_module("img2img_studio.nodes.host")
+        self.flow = self.host.noise_schedule(self.model).flow
+        self.prompt = world.prompts(toy.clip, scenes)
+        self.latents = toy.encoded(world.drawn(scenes))
+
+    def curves(self, steps: Sequence[int], cfg: float) -> Curves:
+        """Every method at every number of steps; stock also at the calls of the dearest one."""
+        asked = {STOCK: sorted({*steps, 2 * max(steps)})}
+        curves = {}
+        for name in COLOURS:
+            curves[name] = [self.figure(name, count, cfg) for count in asked.get(name, steps)]
+            shown = ", ".join(f"{figure.calls} calls {figure.error:.1e}" for figure in curves[name])
+            print(f"{self.toy.family}, cfg {cfg:g}, {name}: {shown}", flush=True)
+        return curves
+
+    def figure(self, name: str, steps: int, cfg: float) -> Figure:
+        """One round trip, with states in float64."""
+        sigmas = self.sigmas(steps)
+
+        def error(denoise: Denoise, x: torch.Tensor) -> float:
+            back = _stock_round_trip(denoise, x, sigmas) if name == STOCK else self._back(name, denoise, x, sigmas)
+            return mse(back, x)
+
+        found, calls = self.host.solve(
+            self.model, self.prompt, self.toy.empty, cfg, sigmas, self.latents, error, double=True
+        )
+        return Figure(steps, found, calls)
+
+    def sigmas(self, steps: int) -> torch.Tensor:
+        """The `normal` schedule from pure noise."""
+        return self.toy.nodes["StrengthScheduler"].execute(self.model, "normal", steps, 1.0).args[0]
+
+    def _back(self, method: str, denoise: Denoise, x: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(SEED)
+        path = invert(
+            denoise, x, sigmas.flip(0).tolist(), method, input_scale=self.host.input_scale(self.model),
+            iterations=ITERATIONS, noises=iter(lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype), None),
+            flow=self.flow, keep=False, watch=lambda state: None,
+        )  # fmt: skip
+        found = Inversion(method, sigmas, x, path.state, path.below, path.corrections, settings={"flow": self.flow})
+        *_, back = run_back(denoise, found, 1.0)
+        return back
+
+    def stock_nodes(self, steps: int) -> float:
+        """Latent MSE of FlipSigmas and euler wired as users do; not finite where the noise is lost on the way."""
+        stock = importlib.import_module("comfy_extras.nodes_custom_sampler")
+        guider = stock.CFGGuider.execute(self.model, self.prompt, self.toy.empty, 1.0).args[0]
+        still, euler = stock.DisableNoise.execute().args[0], stock.KSamplerSelect.execute("euler").args[0]
+        falling = self.sigmas(steps)
+        latent = {"samples": self.latents}
+        for sigmas in (stock.FlipSigmas.execute(falling).args[0], falling):
+            latent = stock.SamplerCustomAdvanced.execute(still, guider, euler, sigmas, latent).args[0]
+        return mse(*(self.host.to_model_space(self.model, samples) for samples in (latent["samples"], self.latents)))
+
+    def pixels(self, method: str) -> torch.Tensor:
+        """The scenes after encoding, inverting and sampling by the nodes at their defaults, and decoding."""
+        inversion = self.toy.nodes["DDIMInvert"].execute(
+            model=self.model, positive=self.prompt, latent={"samples": self.latents}, scheduler="normal",
+            steps=PIXEL_STEPS, strength=1.0, method=method, corrector_steps=ITERATIONS, cfg=1.0, seed=SEED,
+        ).args[0]  # fmt: skip
+        latent = (
+            self.toy.nodes["Img2ImgInversionSampler"]
+            .execute(
+                model=self.model,
+                positive=self.prompt,
+                negative=self.toy.empty,
+                inversion=inversion,
+                cfg=1.0,
+                preserve=1.0,
+            )
+            .args[0]
+        )
+        return self.toy.vae.decode(latent["samples"])
+
+
+def _stock_round_trip(denoise: Denoise, x: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
+    """ComfyUI's euler up the sigmas of its FlipSigmas, and down; its samplers' rescaling of flow states left out."""
+    euler = importlib.import_module("comfy.k_diffusion.sampling").sample_euler
+    flip = importlib.import_module("comfy_extras.nodes_custom_sampler").FlipSigmas.execute
+
+    def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return denoise(x, float(sigma[0]))
+
+    for way in (flip(sigmas).args[0], sigmas):
+        x = euler(model, x, way, extra_args={}, disable=True)
+    return x
+
+
+def at_calls(figures: Sequence[Figure], calls: int) -> float:
+    """A method's error at so many calls, on the straight line between its figures where both scales are logarithmic."""
+    points = [(math.log(figure.calls), math.log(figure.error)) for figure in figures]
+    ends = next((pair for pair in pairwise(points) if math.log(calls) <= pair[1][0]), points[-2:])
+    (left, low), (right, high) = ends
+    return math.exp(low + (high - low) * (math.log(calls) - left) / (right - left))
+
+
+def factors(curves: Curves, method: str) -> list[float]:
+    """How many times the error of stock is that of a method, at the calls of each of its figures."""
+    return [at_calls(curves[STOCK], figure.calls) / max(figure.error, 1e-300) for figure in curves[method]]
+
+
+def pixel_errors(toy: world.Toy, count: int) -> dict[str, float]:
+    """MSE in 0..1 from the drawings to what comes back, of the autoencoder alone and by each method."""
+    sums = dict.fromkeys(("autoencoder", *METHODS), 0.0)
+    scenes = world.held_out(count)
+    for start in range(0, count, world.BATCH):
+        some = scenes[start : start + world.BATCH]
+        trial, drawings = Trial(toy, some), world.drawn(some)
+        sums["autoencoder"] += len(some) * mse(toy.vae.decode(trial.latents), drawings)
+        for method in METHODS:
+            sums[method] += len(some) * mse(trial.pixels(method), drawings)
+            print(f"{toy.family}, pixels, {method}, {start + len(some)} scenes", flush=True)
+    return {name: total / count for name, total in sums.items()}
+
+
+def table(curves: Curves, steps: Sequence[int]) -> str:
+    """Errors and calls of every method, a column for each number of steps, and the factor against stock."""
+    head = ["method", *(f"{count} steps" for count in steps), "stock's error at equal calls"]
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for name, figures in curves.items():
+        cells = [f"{figure.error:.1e} ({figure.calls})" for figure in figures if figure.steps in steps]
+        times = "" if name == STOCK else " / ".join(_times(factor) for factor in factors(curves, name))
+        lines.append(f"| {name} | {' | '.join(cells)} | {times} |")
+    return "\n".join(lines) + "\n"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.3g} ×" if factor < 1e4 else f"10^{math.log10(factor):.0f} ×"
+
+
+def plot(measured: dict[tuple[str, float], Curves]) -> Image.Image:
+    """Error over calls, a panel for each family and cfg."""
+    image = Image.new("RGB", (1280 * SHARPNESS, 1120 * SHARPNESS), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((72, 52), "What comes back from an inversion", INK, ImageFont.load_default(68))
+    for place, (name, colour) in enumerate(COLOURS.items()):
+        draw.text((72 + 620 * (place % 4), 160 + 50 * (place // 4)), f"●  {name}", colour, ImageFont.load_default(38))
+    for place, ((family, cfg), curves) in enumerate(measured.items()):
+        left, top = 200 + 1280 * (place % 2), 460 + 900 * (place // 2)
+        _draw_curves(draw, (left, top, left + 1010, top + 600), f"{family}, cfg {cfg:g}", curves)
+    return image.reduce(SHARPNESS)
+
+
+def _draw_curves(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], title: str, curves: Curves) -> None:
+    calls = [figure.calls for figures in curves.values() for figure in figures]
+    x = math.log10(min(calls) / 1.2), math.log10(max(calls) * 1.2)
+    panel = Panel(draw, box, x, (math.log10(FLOOR), math.log10(CEILING)))
+    panel.title(title, f"mean square error of the latent; at {FLOOR:g} or below it is rounding")
+    panel.y_axis(range(-12, 2, 2), lambda power: f"1e{power:g}" if power else "1")
+    for tick in (20, 50, 100, 200, 400):
+        if x[0] <= math.log10(tick) <= x[1]:
+            panel.x_label(math.log10(tick), str(tick))
+    panel.x_name("model calls, up and down")
+    for name, figures in curves.items():
+        points = [panel.at(math.log10(one.calls), math.log10(max(one.error, FLOOR))) for one in figures]
+        draw.line(points, COLOURS[name], 7, joint="curve")
+        for across, down in points:
+            draw.ellipse((across - 10, down - 10, across + 10, down + 10), COLOURS[name])
+
+
+def write_page(
+    measured: dict[tuple[str, float], Curves], pixels: dict[str, dict[str, float]], stock: dict[str, float],
+    chosen: argparse.Namespace,
+) -> None:  # fmt: skip
+    """The tables and the plot, beside this file."""
+    text = (
+        f"# What comes back from an inversion\n\nUp to pure noise and back down under the same caption, "
+        f"{chosen.scenes} held-out scenes of the demo world, `normal` schedule. Mean square error of the latent, in "
+        f"the model's space, and in brackets the model calls, up and down together; prompt and negative prompt count "
+        f"as one. The last column is the factor by which {STOCK} misses more with as many calls. fireflow and leapfrog "
+        f"are not in the menu. Made by `python -m nox -s benchmarks -- inversion`.\n\n"
+        f"![Error over calls]({PLOT.name})\n"
+    )
+    for (family, cfg), curves in measured.items():
+        text += f"\n## {family}, cfg {cfg:g}\n\n{table(curves, chosen.steps)}"
+    found = ", ".join(f"{family} {error:.1e}" for family, error in stock.items())
+    text += (
+        f"\nHere {STOCK} is spared the rescaling that ComfyUI's sampler nodes do on flow models. Wired as nodes, its "
+        f"error at {PIXEL_STEPS} steps and cfg 1 is: {found} (nan: not a number comes out).\n"
+    )
+    if pixels:
+        text += (
+            f"\n## From pixels to pixels\n\nEncoded, inverted and sampled by the nodes at {PIXEL_STEPS} steps and cfg "
+            f"1, decoded; mean square error in 0..1 over {chosen.pixel_scenes} held-out scenes.\n\n"
+            f"| | autoencoder alone | {' | '.join(METHODS)} |\n{'| --- ' * (len(METHODS) + 2)}|\n"
+        )
+        for family, errors in pixels.items():
+            text += f"| {family} | {' | '.join(f'{error:.6f}' for error in errors.values())} |\n"
+    PAGE.write_text(text, encoding="utf-8", newline="\n")
+    plot(measured).quantize(64, dither=Image.Dither.NONE).save(PLOT, optimize=True)
+
+
+def write_rows(measured: dict[tuple[str, float], Curves], pixels: dict[str, dict[str, float]]) -> list[str]:
+    """The rows of the table; returns what does not hold."""
+    on, failed = results.processor(), []
+    for (family, cfg), curves in measured.items():
+        least = {method: min(factors(curves, method)) for method in METHODS}
+        shown = ", ".join(f"{method} {_times(factor)}" for method, factor in least.items())
+        limit = "above 1" if cfg == 1 else ""
+        results.write(f"Error of {STOCK} against ours at equal calls, {family}, cfg {cfg:g}", shown, limit, on)
+        failed += [f"{method} on {family} does not beat {STOCK}" for method in least if limit and least[method] <= 1]
+    for family, errors in pixels.items():
+        shown = ", ".join(f"{name} {error:.6f}" for name, error in errors.items())
+        limit = f"below {PIXEL_LIMIT}; {', '.join(EXACT)} within {VAE_MARGIN:.0%} of the autoencoder"
+        results.write(f"Inverted and back at {PIXEL_STEPS} steps, pixel MSE, {family}", shown, limit, on)
+        failed += [f"{method} on {family} misses pixels" for method in METHODS if errors[method] >= PIXEL_LIMIT]
+        alone = errors["autoencoder"]
+        failed += [
+            f"{name} on {family} is not at the autoencoder" for name in EXACT
+            if abs(errors[name] / alone - 1) > VAE_MARGIN
+        ]  # fmt: skip
+    return failed
+
+
+def main() -> None:
+    """Measure, write, and fail where something that must hold does not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, nargs="+", default=[10, 20, 50])
+    parser.add_argument("--scenes", type=int, default=2, help="for the curves")
+    parser.add_argument("--pixel-scenes", type=int, default=10, help="from pixels to pixels; 0 leaves that out")
+    parser.add_argument("--print-only", action="store_true", help="write nothing")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    nodes = pack.load()
+    with torch.inference_mode():
+        toys = [world.Toy(nodes, family) for family in FAMILIES]
+        trials = [Trial(toy, world.held_out(chosen.scenes)) for toy in toys]
+        measured = {(one.toy.family, cfg): one.curves(chosen.steps, cfg) for one in trials for cfg in SCALES}
+        stock = {one.toy.family: one.stock_nodes(PIXEL_STEPS) for one in trials}
+        pixels = {toy.family: pixel_errors(toy, chosen.pixel_scenes) for toy in toys if chosen.pixel_scenes}
+    print(stock, pixels)
+    if chosen.print_only:
+        return
+    write_page(measured, pixels, stock, chosen)
+    failed = write_rows(measured, pixels)
+    sys.exit("\n".join(failed) or 0)
+
+
+if __name__ == "__main__":
+    main()

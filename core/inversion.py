@@ -82,29 +82,27 @@ def ddim(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: Inpu
 
 def corrected(
     denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: InputScale, iterations: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Uni-Inv (arXiv:2504.13109) and a corrector: pairs of (state, residual) at ``sigmas[1:]``, rising.
+) -> Iterator[Tensor]:
+    """Uni-Inv (arXiv:2504.13109) and a corrector: the states at ``sigmas[1:]``, rising.
 
     Sampling steps down by x = x⁺ - (σ⁺ - σ) · slope(x⁺, σ⁺). The state sought solves this for x⁺. The last step's
     slope carries on to a first guess, x + (σ⁺ - σ) · slope; then the equation is iterated. One iteration is Uni-Inv.
-    The residual, one for each item, is what the best point tried misses the equation by in the mean square.
-
     ``iterations`` calls a step, at least one, and one at the start. The error of a round trip falls with the power
     ``iterations`` + 1 of the number of steps.
     """
     carried = slope(denoise, x * (input_scale(sigmas[1]) / input_scale(sigmas[0])), sigmas[1])
     for sigma, above in pairwise(sigmas):
         step = above - sigma
-        found, residual = fixed_point(
+        found = fixed_point(
             lambda z, x=x, step=step, above=above: x + step * slope(denoise, z, above), x + step * carried, iterations
         )
         carried = (found - x) / step
         x = found
-        yield x, residual
+        yield x
 
 
-def fixed_point(function: Callable[[Tensor], Tensor], guess: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Approach z = function(z) in ``iterations`` calls, at least one; also returns the least residual seen.
+def fixed_point(function: Callable[[Tensor], Tensor], guess: Tensor, iterations: int) -> Tensor:
+    """Approach z = function(z) in ``iterations`` calls, at least one.
 
     Anderson acceleration (doi:10.1145/321296.321305; for inversion arXiv:2309.04907): the next point mixes the values
     so far. An item whose residual a step made worse goes back and tries again half as far, so that an iteration which
@@ -130,7 +128,7 @@ def fixed_point(function: Callable[[Tensor], Tensor], guess: Tensor, iterations:
         best, aim = torch.where(better, point, best), torch.where(better, value, aim)
         ahead = _mixed(values, residuals) if len(values) > 2 else value  # two values only lie too close together
         point = torch.where(better, ahead, torch.lerp(best, aim, damped))
-    return point, least
+    return point
 
 
 def _mixed(values: Sequence[Tensor], residuals: Sequence[Tensor]) -> Tensor:
@@ -267,17 +265,12 @@ def noise_maps_back(
 
 @dataclass(frozen=True)
 class Path:
-    """What a method found on its way up; fields as in ``Inversion``.
-
-    residual: by how much, as the way up has shown for free, a single step down misses its state: the root mean square
-              of the worst step, before its correction if it has one; None where the method does not learn it
-    """
+    """What a method found on its way up; fields as in ``Inversion``."""
 
     state: Tensor
     below: Tensor | None = None
     corrections: tuple[Tensor, ...] = ()
     trajectory: tuple[Tensor, ...] = ()
-    residual: float | None = None
 
 
 def invert(
@@ -306,41 +299,29 @@ def invert(
         pairs = list(_watched(noise_maps(denoise, x, noises, sigmas[::-1], flow), lambda pair: watch(pair[0])))
         states, corrections = zip(*pairs, strict=True)
         return Path(states[0], None, corrections, (*states, x) if keep else ())
-    residuals: list[Tensor] = []
     whole_path = keep or method == "pinned"
     path = deque([x], maxlen=None if whole_path else 2)
-    path.extend(_watched(_rising(denoise, x, sigmas, method, input_scale, iterations, residuals), watch))
+    path.extend(_watched(_rising(denoise, x, sigmas, method, input_scale, iterations), watch))
     falling = tuple(reversed(path))
     corrections = ()
     if method == "pinned":
         corrections = tuple(_watched(pinned_corrections(denoise, falling, sigmas[::-1]), watch))
-        residuals += [correction.square().mean() for correction in corrections]
-    worst = math.sqrt(max(map(float, residuals))) if residuals else None
-    return Path(falling[0], falling[1] if method in TWO_STEP else None, corrections, falling if keep else (), worst)
+    return Path(falling[0], falling[1] if method in TWO_STEP else None, corrections, falling if keep else ())
 
 
 def _rising(
-    denoise: Denoise,
-    x: Tensor,
-    sigmas: Sequence[float],
-    method: str,
-    input_scale: InputScale,
-    iterations: int,
-    residuals: list[Tensor],
+    denoise: Denoise, x: Tensor, sigmas: Sequence[float], method: str, input_scale: InputScale, iterations: int
 ) -> Iterator[Tensor]:
-    """The way up of a method that walks it, the states at ``sigmas[1:]``; what it learns goes into ``residuals``."""
+    """The way up of a method that walks it: the states at ``sigmas[1:]``."""
     if method == "corrected":
-        for state, residual in corrected(denoise, x, sigmas, input_scale, iterations):
-            residuals.append(residual.mean())
-            yield state
-    elif method in TWO_STEP:
-        yield from TWO_STEP[method](denoise, x, next(ddim(denoise, x, sigmas[:2], input_scale)), sigmas)
-    elif method == "fireflow":
-        yield from fireflow(denoise, x, sigmas, input_scale)
-    elif method in ("ddim", "pinned"):
-        yield from ddim(denoise, x, sigmas, input_scale)
-    else:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        return corrected(denoise, x, sigmas, input_scale, iterations)
+    if method in TWO_STEP:
+        return TWO_STEP[method](denoise, x, next(ddim(denoise, x, sigmas[:2], input_scale)), sigmas)
+    if method == "fireflow":
+        return fireflow(denoise, x, sigmas, input_scale)
+    if method in ("ddim", "pinned"):
+        return ddim(denoise, x, sigmas, input_scale)
+    raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
 
 
 def _watched(items: Iterator[Any], watch: Callable[[Any], None]) -> Iterator[Any]:

@@ -67,17 +67,16 @@ def test_ddim_converges_to_the_exact_path(picture, flow):
     assert errors[0] > 1.5 * errors[1] > 2.2 * errors[2]
 
 
-def round_trip(picture, flow, steps, iterations):
-    """The error of ``corrected`` up and Euler down, with the residuals on the way."""
+def round_trip_error(picture, flow, steps, iterations):
+    """Of ``corrected`` up and Euler down."""
     sigmas = levels(steps, flow)
-    pairs = list(corrected(denoiser(flow), picture, sigmas, scale(flow), iterations))
-    back = last(euler_back(denoiser(flow), pairs[-1][0], sigmas[::-1]))
-    return float((back - picture).square().mean()), [residual for _, residual in pairs]
+    top = last(corrected(denoiser(flow), picture, sigmas, scale(flow), iterations))
+    return float((last(euler_back(denoiser(flow), top, sigmas[::-1])) - picture).square().mean())
 
 
 @pytest.mark.parametrize("flow", [False, True])
 def test_correcting_undoes_sampling(picture, flow):
-    errors = [round_trip(picture, flow, 20, iterations)[0] for iterations in (1, 2, 4, 9)]
+    errors = [round_trip_error(picture, flow, 20, iterations) for iterations in (1, 2, 4, 9)]
     sigmas = levels(20, flow)
     plain = last(ddim(denoiser(flow), picture, sigmas, scale(flow)))
     assert errors[0] < float((last(euler_back(denoiser(flow), plain, sigmas[::-1])) - picture).square().mean())
@@ -86,18 +85,10 @@ def test_correcting_undoes_sampling(picture, flow):
     assert errors[3] < 1e-12
 
 
-@pytest.mark.parametrize("flow", [False, True])
-def test_correcting_tells_what_it_still_misses(picture, flow):
-    few, many = (round_trip(picture, flow, 20, iterations)[1] for iterations in (1, 6))
-    assert all(a.shape == (len(picture),) for a in few)
-    assert max(a.max() for a in many) < 1e-6 * max(a.max() for a in few)
-
-
 def test_a_diverging_fixed_point_is_tamed():
     """Plain iteration of z = 3 - 2 z, with the solution 1, doubles the distance at every step."""
-    found, least = fixed_point(lambda z: 3 - 2 * z, torch.tensor([[1.5]]), 12)
+    found = fixed_point(lambda z: 3 - 2 * z, torch.tensor([[1.5]]), 12)
     assert float(found) == pytest.approx(1.0, abs=1e-3)
-    assert float(least) < 1e-6
 
 
 def test_a_fixed_point_is_mixed_from_its_history():
@@ -106,7 +97,7 @@ def test_a_fixed_point_is_mixed_from_its_history():
     turn = 0.4 * torch.randn(4, 4, generator=generator, dtype=torch.float64)
     shift = torch.randn(3, 4, generator=generator, dtype=torch.float64)
     solution = torch.linalg.solve(torch.eye(4) - turn, shift.mT).mT
-    found, _ = fixed_point(lambda z: z @ turn.mT + shift, torch.zeros_like(shift), 5)
+    found = fixed_point(lambda z: z @ turn.mT + shift, torch.zeros_like(shift), 5)
     assert float((found - solution).abs().max()) < 1e-9
 
 
@@ -114,9 +105,9 @@ def test_each_item_of_a_fixed_point_is_its_own():
     """One item converges and one diverges; both come out as they do alone."""
     factors = torch.tensor([[0.3], [-3.0]], dtype=torch.float64)
     guess = torch.tensor([[2.0], [2.0]], dtype=torch.float64)
-    together, _ = fixed_point(lambda z: factors * z.tanh() + 1, guess, 6)
+    together = fixed_point(lambda z: factors * z.tanh() + 1, guess, 6)
     alone = [
-        fixed_point(lambda z, factor=factor: factor * z.tanh() + 1, one[None], 6)[0]
+        fixed_point(lambda z, factor=factor: factor * z.tanh() + 1, one[None], 6)
         for factor, one in zip(factors, guess, strict=True)
     ]
     assert torch.allclose(together, torch.cat(alone), rtol=0, atol=1e-12)
@@ -124,9 +115,8 @@ def test_each_item_of_a_fixed_point_is_its_own():
 
 def test_a_fixed_point_that_is_met_stays():
     point = torch.tensor([[1.0, 2.0]])
-    found, least = fixed_point(lambda z: point, point, 8)
+    found = fixed_point(lambda z: point, point, 8)
     assert torch.allclose(found, point)
-    assert float(least) == 0
 
 
 @pytest.mark.parametrize("solver", [exact, leapfrog])

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
-from ..core.inversion import METHODS, Inversion, invert, run_back
+from ..core.inversion import METHODS, Inversion, Path, invert, run_back
 from ..core.mask import composite
 from ..core.metrics import mse, psnr
 from ..core.noise import NoisedRecord, StepNoise, digest
 from ..core.null_text import NullTextInversion
-from ..core.report import report
+from ..core.report import plain, report
+from ..core.verdict import MissMeter, Residual, judge, residual_of
 from . import host, inputs
 from .schedule import plan_strength
 
 InversionInfo = io.Custom("IMG2IMG_INVERSION")
+PANEL = "img2img_inversion"
+"""Under this key goes what the node's body shows."""
 
 
 class DDIMInvert(io.ComfyNode):
@@ -108,15 +112,16 @@ class DDIMInvert(io.ComfyNode):
             "cfg": cfg,
             "seed": seed,
         }
-        inversion, calls = _invert(
+        inversion, calls, residual = _invert(
             model, positive, negative, opened, sigmas, settings, corrector_steps, keep_trajectory
         )
-        facts = {} if not grade else _grade(model, positive, negative, cfg, inversion)
+        facts = _graded(model, positive, negative, cfg, inversion, residual, grade)
         text = report(
             **settings, corrector_steps=corrector_steps, sigmas=sigmas, input=digest(opened.samples), model_calls=calls,
             seconds=round(time.perf_counter() - began, 3), versions=host.versions(), **facts,
         )  # fmt: skip
-        return io.NodeOutput(inversion, *_for_samplers(model, latent, inversion, seed), sigmas, text)
+        shown = {PANEL: [plain(facts | {"model_calls": calls})]}
+        return io.NodeOutput(inversion, *_for_samplers(model, latent, inversion, seed), sigmas, text, ui=shown)
 
 
 def _negative(positive: Any, negative: Any, cfg: float) -> Any:
@@ -134,24 +139,36 @@ def _invert(
     settings: dict[str, Any],
     iterations: int,
     keep: bool,
-) -> tuple[Inversion, int]:
+) -> tuple[Inversion, int, Residual]:
     method, flow = settings["method"], host.noise_schedule(model).flow
     settings = settings | {"flow": flow}
     if len(sigmas) == 0:
-        return Inversion(method, sigmas, opened.samples, opened.samples, settings=settings), 0
+        unchanged = Residual("nothing is done at strength 0", 0.0, 0.0)
+        return Inversion(method, sigmas, opened.samples, opened.samples, settings=settings), 0, unchanged
     rising = sigmas.flip(0).tolist()
     maps = StepNoise(opened.samples.shape, opened.keys(settings["seed"]), torch.device("cpu"), "noise maps")
     progress = host.StepCounter(model, (len(sigmas) - 1) * (2 if method == "pinned" else 1))
-    path, calls = host.solve(
-        model, positive, negative, settings["cfg"], sigmas, opened.samples,
-        lambda denoise, x: invert(
-            denoise, x, rising, method, input_scale=host.input_scale(model), iterations=iterations,
-            noises=(maps(sigma, sigma) for sigma in sigmas.tolist()), flow=flow, keep=keep, watch=progress,
-        ),
-        double=method == "exact",
-    )  # fmt: skip
+    scale = host.input_scale(model)
+
+    def up(denoise: Any, x: torch.Tensor) -> tuple[Path, Residual]:
+        meter = MissMeter(x, scale)
+
+        def watch(state: torch.Tensor) -> None:
+            progress(state)
+            if method in ("ddim", "corrected"):
+                meter.found(state)
+
+        path = invert(
+            meter.listening(denoise), x, rising, method, input_scale=scale, iterations=iterations,
+            noises=(maps(sigma, sigma) for sigma in sigmas.tolist()), flow=flow, keep=keep, watch=watch,
+        )  # fmt: skip
+        return path, residual_of(method, path, meter)
+
+    (path, residual), calls = host.solve(
+        model, positive, negative, settings["cfg"], sigmas, opened.samples, up, double=method == "exact"
+    )
     state, below, *lists = host.stored((path.state, path.below, path.corrections, path.trajectory))
-    return Inversion(method, sigmas, opened.samples, state, below, *lists, settings=settings), calls
+    return Inversion(method, sigmas, opened.samples, state, below, *lists, settings=settings), calls, residual
 
 
 def _for_samplers(
@@ -189,15 +206,20 @@ def _run_back(
     return host.stored(host.from_model_space(model, state.float())), calls
 
 
-def _grade(model: Any, positive: Any, negative: Any, cfg: float, inversion: Inversion) -> dict[str, Any]:
+def _graded(
+    model: Any, positive: Any, negative: Any, cfg: float, inversion: Inversion, residual: Residual, grade: bool
+) -> dict[str, Any]:
     """How well the picture comes back under its own prompt, as far as the solver is to blame."""
-    back, calls = _run_back(model, positive, negative, cfg, inversion, 1.0)
     clean = host.to_model_space(model, inversion.clean)
-    back = host.to_model_space(model, back)
-    error, peak = mse(back, clean), float(clean.max() - clean.min()) or 1.0
-    quality = psnr(back, clean, peak)
-    verdict = "faithful" if quality > 35 else "small differences" if quality > 25 else "differences you will see"
-    return {"grade": {"latent_mse": error, "latent_psnr": quality, "verdict": verdict, "model_calls": calls}}
+    facts: dict[str, Any] = {"residual": asdict(residual)}
+    error = residual.picture
+    if grade:
+        back, calls = _run_back(model, positive, negative, cfg, inversion, 1.0)
+        back = host.to_model_space(model, back)
+        error = mse(back, clean)
+        peak = float(clean.max() - clean.min()) or 1.0
+        facts["grade"] = {"latent_mse": error, "latent_psnr": psnr(back, clean, peak), "model_calls": calls}
+    return facts | {"verdict": asdict(judge(error, clean, measured=grade))}
 
 
 class InversionSampler(io.ComfyNode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from comfy_api.latest import io
 from ..core.inversion import Inversion
 from ..core.metrics import mse
 from ..core.null_text import NullTextInversion, NullTextStep, null_text
-from ..core.report import report
+from ..core.report import plain, report
+from ..core.verdict import judge
 from . import host, inputs
-from .inversion import InversionInfo
+from .inversion import PANEL, InversionInfo
 
 
 class NullTextOptimize(io.ComfyNode):
@@ -96,7 +98,7 @@ class NullTextOptimize(io.ComfyNode):
         facts = _facts(model, inversion, items)
         seconds = round(time.perf_counter() - began, 3)
         text = report(**settings, inversion=inversion.settings, **facts, seconds=seconds, versions=host.versions())
-        return io.NodeOutput(made, text)
+        return io.NodeOutput(made, text, ui={PANEL: [plain(facts)]})
 
 
 def _check(model: Any, inversion: Inversion, cfg: float) -> None:
@@ -139,9 +141,9 @@ def _optimise(
             found.append(step)
         return found
 
-    prompts = [host.prompt_of_item(prompt, item) for prompt in (positive, negative)]
+    said, unsaid = (host.prompt_of_item(prompt, item) for prompt in (positive, negative))
     clean = inversion.clean[item : item + 1]
-    return host.solve_with_gradients(model, *prompts, settings["cfg"], inversion.sigmas, clean, follow)
+    return host.solve_with_gradients(model, said, unsaid, settings["cfg"], inversion.sigmas, clean, follow)
 
 
 def _facts(
@@ -158,4 +160,5 @@ def _facts(
         "losses": [{"first": [s.first for s in steps], "last": [s.last for s in steps]} for _, steps in items],
         "memory_bytes": items[0][0].memory if items else {},
         "latent_mse": errors,
+        "verdict": asdict(judge(max(errors, default=0.0), clean, measured=True)),
     }

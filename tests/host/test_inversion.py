@@ -120,13 +120,31 @@ def test_grade_and_trajectory(models, invert):
     model = models["eps"]
     latent = picture(model)
     inversion, _, _, sigmas, report = invert(model, latent, "exact", steps=6, grade=True, keep_trajectory=True)
-    grade = json.loads(report)["grade"]
-    assert grade["latent_mse"] < 1e-9
-    assert grade["verdict"] == "faithful"
+    facts = json.loads(report)
+    assert facts["grade"]["latent_mse"] < 1e-9
+    assert facts["verdict"]["level"] == "good"
+    assert facts["verdict"]["text"].endswith("measured.")
     assert len(inversion.trajectory) == len(sigmas)
     assert torch.equal(inversion.trajectory[0], inversion.state)
     clean = model.get_model_object("process_latent_in")(latent["samples"])
     assert torch.allclose(inversion.trajectory[-1].float(), clean)
+
+
+@pytest.mark.parametrize("family", ["eps", "flow"])
+@pytest.mark.parametrize("method", ["corrected", "exact", "pinned", "noise_maps", "ddim"])
+def test_every_report_says_what_is_known_for_free(models, invert, family, method):
+    """Without running back: what to expect at most, which the grade then confirms."""
+    model = models[family]
+    known, graded = (
+        json.loads(invert(model, picture(model), method, steps=8, grade=grade)[4]) for grade in (False, True)
+    )
+    assert known["residual"] == graded["residual"]
+    assert known["residual"]["step"] > 0
+    # a random network exaggerates small differences, unlike a trained one
+    assert graded["grade"]["latent_mse"] < 30 * known["residual"]["picture"] + 1e-9
+    assert known["model_calls"] >= 8
+    assert "should come back" in known["verdict"]["text"]
+    assert known["residual"]["meaning"]
 
 
 def test_noise_maps_of_an_item_are_its_own(models, invert):

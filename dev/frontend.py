@@ -104,6 +104,12 @@ class Frontend:
         self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
         self.page.wait_for_function(LOADED, arg=len(workflow["nodes"]))
 
+    def put(self, node: str, prompt: dict[str, Any]) -> None:
+        """Put a prompt (API format) on the canvas, with one of its nodes in the middle of the view."""
+        self.page.evaluate("prompt => window.app.loadApiJson(prompt, 'prompt')", prompt)
+        self.page.wait_for_function(LOADED, arg=len(prompt))
+        self.page.evaluate("node => window.app.canvas.centerOnNode(window.app.graph.getNodeById(node))", node)
+
     def browse_templates(self) -> None:
         """Open the template browser at this pack's workflows."""
         self.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates')")

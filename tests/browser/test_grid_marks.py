@@ -1,0 +1,99 @@
+"""The sheet in StrengthGrid's body: a click marks a cell, in the input that the report counts from."""
+
+import json
+
+import pytest
+
+NODE = "app.graph.getNodeById(4)"
+MARKS = f"() => {NODE}.widgets.find(widget => widget.name === 'marks').value"
+
+
+@pytest.fixture
+def workflow():
+    """Two strengths by two values of cfg, on the toy, in the form that is queued."""
+    grid = {
+        "model": ["1", 0], "positive": ["3", 0], "negative": ["3", 0], "latent": ["2", 0], "vae": ["1", 2],
+        "rows": "strength", "row_values": "0.4, 0.8", "columns": "cfg", "column_values": "1, 4", "strength": 0.6,
+        "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal", "seed": 5,
+    }  # fmt: skip
+    return {
+        "1": {"class_type": "Img2ImgDemoCheckpoint", "inputs": {"family": "eps"}},
+        "2": {"class_type": "VAEEncode", "inputs": {"pixels": ["1", 3], "vae": ["1", 2]}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "a red house"}},
+        "4": {"class_type": "Img2ImgStrengthGrid", "inputs": grid},
+        "5": {"class_type": "PreviewAny", "inputs": {"source": ["4", 2]}},
+    }
+
+
+@pytest.fixture
+def panel(frontend, vue_nodes, workflow):
+    frontend.open(vue_nodes=vue_nodes)
+    frontend.put("4", workflow)
+    panel = frontend.page.locator(".img2imgstudio-panel")
+    panel.wait_for()
+    return panel
+
+
+def pressed(panel):
+    return [button.get_attribute("aria-pressed") == "true" for button in panel.locator("button").all()]
+
+
+def test_a_click_marks_a_cell_and_the_report_counts_it(frontend, panel):
+    assert "The sheet appears here" in panel.inner_text()
+    frontend.run()
+    cells = panel.locator("button")
+    cells.first.wait_for()
+    assert cells.count() == 4
+    assert cells.nth(3).get_attribute("aria-label") == "strength 0.8, cfg 4"
+    picture = panel.locator("img")
+    frontend.page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
+    within(picture.bounding_box(), panel.bounding_box())
+    within(cells.nth(3).bounding_box(), picture.bounding_box())
+    for cell in (3, 1, 0, 1):
+        cells.nth(cell).click()
+    assert pressed(panel) == [True, False, False, True]
+    assert frontend.page.evaluate(MARKS) == "0, 3"
+    report = json.loads(frontend.run()["5"]["text"][0])
+    assert report["marks"] == {"strength": {"0.4": 1, "0.8": 1}, "cfg": {"1.0": 1, "4.0": 1}}
+    assert (report["runs"], report["reused"], report["model_calls"]) == (4, 4, 0)
+    assert pressed(panel) == [True, False, False, True]
+    assert frontend.problems == []
+
+
+def within(inner, outer):
+    for place, length in (("x", "width"), ("y", "height")):
+        assert inner[place] >= outer[place] - 1
+        assert inner[place] + inner[length] <= outer[place] + outer[length] + 1
+
+
+def test_marks_are_saved_with_the_workflow_and_the_sheet_is_not(frontend, panel):
+    frontend.page.evaluate(
+        f"() => {{ const marks = {NODE}.widgets.find(widget => widget.name === 'marks');"
+        " marks.value = '1, 2..3'; marks.callback?.(marks.value); }"
+    )
+    frontend.run()
+    panel.locator("button").first.wait_for()
+    assert pressed(panel) == [False, True, True, True]
+    saved = frontend.page.evaluate(f"() => {NODE}.serialize().widgets_values")
+    shown = frontend.page.evaluate(f"() => {NODE}.widgets.map(widget => widget.name)")
+    assert shown[-1] == "sheet"
+    assert len(saved) == len(shown) - 1
+    assert saved[shown.index("marks")] == "1, 2..3"
+    assert "sheet" not in frontend.page.evaluate("async () => (await app.graphToPrompt()).output['4'].inputs")
+
+
+def test_new_nodes_keep_the_seed_and_take_the_next_picture(frontend):
+    frontend.open()
+    for kind, name, after in (("Img2ImgStrengthGrid", "seed", "fixed"), ("Img2ImgFolderImage", "index", "increment")):
+        value = frontend.page.evaluate(
+            """([kind, name]) => {
+                const node = LiteGraph.createNode(kind);
+                app.graph.add(node);
+                return node.widgets.find(widget => widget.name === name).linkedWidgets[0].value;
+            }""",
+            [kind, name],
+        )
+        assert value == after, kind
+    frontend.load(frontend.workflow("34_folder"))
+    loaded = "() => app.graph.nodes.find(node => node.comfyClass === 'Img2ImgFolderImage').serialize().widgets_values"
+    assert frontend.page.evaluate(loaded)[2] == "increment"

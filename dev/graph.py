@@ -18,10 +18,14 @@ PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
 # Heights in the units of the canvas, large enough for both of the frontend's renderers.
-SLOT, WIDGET, TEXT, CURVE, BAR = 24, 34, 120, 240, 60
+SLOT, WIDGET, TEXT, BAR = 24, 34, 120, 60
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
 SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "ProgressiveRefine"}
-SHOWS_CURVE = {"StrengthScheduler"}
+# What the pack shows in the bodies of its nodes.
+PANELS = {
+    "StrengthScheduler": 240, "DDIMInvert": 130, "Img2ImgNullTextOptimize": 130, "VariationBatch": 280,
+    "Img2ImgStrengthGrid": 300,
+}  # fmt: skip
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
 COLOURS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
 
@@ -186,5 +190,5 @@ def _height(kind: str, inputs: dict[str, Any], outputs: int, width: int) -> int:
     texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in widgets)
     height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + 20
     height += WIDGET * sum(bool(len(spec) > 1 and spec[1].get("control_after_generate")) for spec in widgets)
-    height += width * (kind in SHOWS_PICTURE) + CURVE * (kind in SHOWS_CURVE) + 2 * TEXT * (kind == "PreviewAny")
+    height += width * (kind in SHOWS_PICTURE) + PANELS.get(kind, 0) + 2 * TEXT * (kind == "PreviewAny")
     return max(height, BAR)

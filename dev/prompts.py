@@ -10,6 +10,7 @@ from typing import Any
 
 TOY_SIZE = 128  # the toy checkpoint has learnt pictures of this many pixels
 TOY_CFG, TOY_TEXT = 4.0, "a blue house in winter, a watercolour"
+DESCRIPTION, EDIT = "a flat picture of a red house, summer, day", "a flat picture of a blue house, summer, sunset"
 HAS_STRENGTH = ("StrengthScheduler", "Img2ImgAllInOne", "VariationBatch", "Img2ImgStrengthGrid", "Img2ImgTiledRefine")
 
 Prompt = dict[str, Any]
@@ -31,6 +32,8 @@ def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt
         node["inputs"]["target"] = min(node["inputs"]["target"], TOY_SIZE)
     for node in _of(prompt, "Img2ImgTiledRefine"):
         node["inputs"] |= {"tile": TOY_SIZE, "overlap": TOY_SIZE // 4}
+    for node in _of(prompt, "Img2ImgNullTextOptimize"):
+        node["inputs"] |= {"inner_steps": 3, "learning_rate": 0.1}  # its embeddings want few and long strides
     if not keep_control_net:
         for name in [name for name, node in prompt.items() if node["class_type"] == "ControlNetApplyAdvanced"]:
             inputs = prompt.pop(name)["inputs"]
@@ -46,8 +49,10 @@ def in_the_toys_world(prompt: Prompt, picture: str) -> Prompt:
     prompt = deepcopy(prompt)
     for node in _of(prompt, "LoadImage"):
         node["inputs"]["image"] = picture
+    described = any(node["_meta"]["title"] == "Description" for node in _of(prompt, "CLIPTextEncode"))
     for node in _of(prompt, "CLIPTextEncode"):
-        node["inputs"]["text"] = "" if node["_meta"]["title"] == "Negative prompt" else TOY_TEXT
+        said = {"Negative prompt": "", "Description": DESCRIPTION, "Prompt": EDIT if described else TOY_TEXT}
+        node["inputs"]["text"] = said.get(node["_meta"]["title"], TOY_TEXT)
     for node in _of(prompt, "Img2ImgStyleBatch"):
         node["inputs"] |= {"template": "a red house, {style}", "styles": "an oil painting\na watercolour\npixel art"}
     for node in prompt.values():

@@ -37,6 +37,8 @@ CONTROL_NET = {
     "directory": "controlnet",
 }
 GIRL = "a girl with blonde hair in a pink dress on a green hill, blue sky, watercolor painting, soft light"
+DRAWN = "a girl in a pink dress on a green hill, child's drawing"
+EDITED = "a girl in a blue dress on a snowy hill, child's drawing"
 UNWANTED = "blurry, distorted, text, watermark"
 SAMPLING: dict[str, Any] = {"sampler_name": "euler", "scheduler": "normal", "steps": 20}
 
@@ -163,29 +165,77 @@ def all_in_one(graph: Graph) -> None:
 
 
 def invert_and_reconstruct(graph: Graph) -> None:
-    """A picture up to the noise it could have come from, and down again: as it was, and under another prompt."""
+    """A picture up to the noise it could have come from, and down again; how much of it was lost, and where."""
     checkpoint = _checkpoint(graph)
     _, fitted = _picture(graph)
-    graph.column("What it shows", 380)
-    text = "a girl in a pink dress on a green hill, child's drawing"
-    described = graph.add("CLIPTextEncode", "Description", clip=checkpoint["CLIP"], text=text)["CONDITIONING"]
-    graph.note("Describe the picture **as it is**: with a good description it comes back best.", 90)
-    graph.column("Up to noise")
-    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
-    models: dict[str, Any] = {"model": checkpoint["MODEL"], "positive": described}
-    inverted = graph.add("DDIMInvert", **models, latent=latent["LATENT"], scheduler="normal", steps=50)
-    graph.add("PreviewAny", "Report", source=inverted["report"])
-    graph.column("Edit", 380)
-    wanted = graph.add("CLIPTextEncode", "Prompt", clip=checkpoint["CLIP"], text=GIRL)
-    unwanted = graph.add("CLIPTextEncode", "Negative prompt", clip=checkpoint["CLIP"], text=UNWANTED)
+    described, negative = _description(graph, checkpoint["CLIP"])
+    inverted, latent = _inverted(graph, fitted["image"], checkpoint, described, grade=True)
     graph.column("Down again")
-    models = {"model": checkpoint["MODEL"], "inversion": inverted["inversion"], "negative": unwanted["CONDITIONING"]}
-    same = graph.add("Img2ImgInversionSampler", "As it was", **models, positive=described, cfg=1.0)
+    models: dict[str, Any] = {"model": checkpoint["MODEL"], "inversion": inverted["inversion"]}
+    same = graph.add("Img2ImgInversionSampler", **models, positive=described, negative=negative, cfg=1.0)
+    graph.column("As it was", 420)
+    decoded = graph.add("VAEDecode", samples=same["latent"], vae=checkpoint["VAE"])
+    graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix="reconstruction")
+    graph.column("How much was lost", 420)
+    alone = graph.add("VAEDecode", "Only encoded and decoded", samples=latent, vae=checkpoint["VAE"])
+    for title, image in (("By the VAE alone", alone["IMAGE"]), ("By both", decoded["IMAGE"])):
+        compared = graph.add("Img2ImgCompareImages", title, image_a=image, image_b=fitted["image"])
+        graph.add("PreviewAny", title, source=compared["report"])
+    graph.note(
+        "The node says how well the latent comes back. Beside that, the VAE itself loses a little: compare the two. "
+        "Where they are alike, the inversion loses nothing that you could see.",
+        150,
+    )
+
+
+def edit_by_inversion(graph: Graph) -> None:
+    """Another prompt on the way down changes what it names, and the rest tends to stay."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    described, negative = _description(graph, checkpoint["CLIP"])
+    inverted, _ = _inverted(graph, fitted["image"], checkpoint, described)
+    graph.column("What it shall be", 380)
+    wanted = graph.add("CLIPTextEncode", "Prompt", clip=checkpoint["CLIP"], text=EDITED)
+    graph.note(
+        "Take over the words of the description and change only those that matter. Raise cfg until the edit shows; a "
+        "lower *strength* in DDIM Invert keeps more of the picture.",
+        150,
+    )
+    graph.column("Down again")
+    models: dict[str, Any] = {"model": checkpoint["MODEL"], "inversion": inverted["inversion"], "negative": negative}
     edited = graph.add("Img2ImgInversionSampler", "Edited", **models, positive=wanted["CONDITIONING"], cfg=4.0)
-    for title, sampled in (("As it was", same), ("Edited", edited)):
-        graph.column(title, 380)
-        decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
-        graph.add("SaveImage", title, images=decoded["IMAGE"], filename_prefix="inversion")
+    same = graph.add("Img2ImgInversionSampler", "As it was", **models, positive=described, cfg=1.0)
+    _decoded(graph, checkpoint["VAE"], {"Edited": edited, "As it was": same}, "edit_by_inversion")
+
+
+def null_text(graph: Graph) -> None:
+    """The picture comes back even under strong guidance, so that edits can be guided strongly as well."""
+    checkpoint = _checkpoint(graph)
+    _, fitted = _picture(graph)
+    described, negative = _description(graph, checkpoint["CLIP"])
+    inverted, _ = _inverted(graph, fitted["image"], checkpoint, described, method="ddim", keep_trajectory=True)
+    graph.column("Hold it under guidance")
+    models: dict[str, Any] = {"model": checkpoint["MODEL"]}
+    held = graph.add(
+        "Img2ImgNullTextOptimize",
+        **models,
+        positive=described,
+        inversion=inverted["inversion"],
+        negative=negative,
+    )
+    graph.note(
+        "Slow, and it needs memory for gradients: the node says how much before it starts. It pays where you want to "
+        "edit one picture many times at high cfg, since this part runs once.",
+        150,
+    )
+    graph.add("PreviewAny", "Report", source=held["report"])
+    graph.column("What it shall be", 380)
+    wanted = graph.add("CLIPTextEncode", "Prompt", clip=checkpoint["CLIP"], text=EDITED)
+    graph.column("Down again")
+    models |= {"inversion": held["inversion"], "negative": negative}
+    edited = graph.add("Img2ImgInversionSampler", "Edited", **models, positive=wanted["CONDITIONING"])
+    same = graph.add("Img2ImgInversionSampler", "As it was", **models, positive=described)
+    _decoded(graph, checkpoint["VAE"], {"Edited": edited, "As it was": same}, "null_text")
 
 
 def progressive_refine(graph: Graph) -> None:
@@ -318,7 +368,12 @@ def variations(graph: Graph) -> None:
         positive=positive,
         negative=negative,
         latent=latent["LATENT"],
+        vae=checkpoint["VAE"],
         **SAMPLING,
+    )
+    graph.note(
+        "Click a variation to copy its seed. Write it into *seeds* to make that one again, with more steps if you like.",
+        110,
     )
     graph.column("Result", 420)
     decoded = graph.add("VAEDecode", samples=batch["batch"], vae=checkpoint["VAE"])
@@ -353,8 +408,8 @@ def strength_by_guidance(graph: Graph) -> None:
     """Strength against guidance on one sheet, the way to find the settings for a picture."""
     _grid(
         graph,
-        "Strength says how much may change, cfg how strictly the prompt is followed. Write the cells "
-        "you like best into *marks*, and the report counts them.",
+        "Strength says how much may change, cfg how strictly the prompt is followed. Click the cells "
+        "you like best, run again, and the report counts them; nothing is painted again.",
         rows="strength",
         row_values="0.3, 0.6, 0.9",
         columns="cfg",
@@ -473,6 +528,8 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "04_change_one_object": change_one_object,
     "05_all_in_one": all_in_one,
     "10_invert_and_reconstruct": invert_and_reconstruct,
+    "11_edit_by_inversion": edit_by_inversion,
+    "12_null_text": null_text,
     "20_progressive_refine": progressive_refine,
     "21_three_prompts_three_passes": three_prompts_three_passes,
     "22_prompt_schedule": prompt_schedule,
@@ -551,6 +608,39 @@ def _results(graph: Graph, sampled: Node, vae: Output, prefix: str) -> None:
     decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=vae)
     graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix=prefix)
     graph.add("PreviewAny", "Report", source=sampled["report"])
+
+
+def _description(graph: Graph, clip: Output) -> tuple[Output, Output]:
+    """What the picture shows, and an empty negative prompt."""
+    graph.column("What it shows", 380)
+    described = graph.add("CLIPTextEncode", "Description", clip=clip, text=DRAWN)
+    negative = graph.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+    graph.note("Describe the picture **as it is**: with a good description it comes back best.", 90)
+    return described["CONDITIONING"], negative["CONDITIONING"]
+
+
+def _inverted(graph: Graph, image: Output, models: Node, described: Output, **settings: Any) -> tuple[Node, Output]:
+    graph.column("Up to noise")
+    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])["LATENT"]
+    inverted = graph.add(
+        "DDIMInvert",
+        model=models["MODEL"],
+        positive=described,
+        latent=latent,
+        scheduler="normal",
+        steps=50,
+        **settings,
+    )
+    graph.add("PreviewAny", "Report", source=inverted["report"])
+    return inverted, latent
+
+
+def _decoded(graph: Graph, vae: Output, results: dict[str, Node], prefix: str) -> None:
+    """Results by title, each decoded and saved, side by side."""
+    for title, sampled in results.items():
+        graph.column(title, 380)
+        decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=vae)
+        graph.add("SaveImage", title, images=decoded["IMAGE"], filename_prefix=prefix)
 
 
 def _box(graph: Graph, text: str) -> Output:

@@ -134,13 +134,11 @@ def fixed_point(function: Callable[[Tensor], Tensor], guess: Tensor, iterations:
 def _mixed(values: Sequence[Tensor], residuals: Sequence[Tensor]) -> Tensor:
     """The sum of values with those weights, adding up to 1, that make the same sum of residuals smallest."""
     rows = torch.stack(tuple(residuals), 1).flatten(2)
-    products = (rows @ rows.mT).double().cpu()
+    products = (rows @ rows.mT).cpu().double()
     norms = products.diagonal(dim1=1, dim2=2).sqrt().clamp_min(1e-100)
     # scaled to a unit diagonal, and kept from being singular by a little more than its rounding
-    alike = (
-        products / (norms[:, :, None] * norms[:, None]) + torch.eye(len(values)) * RIDGE * torch.finfo(rows.dtype).eps
-    )
-    weights = torch.linalg.solve(alike, 1 / norms) / norms
+    ridge = RIDGE * torch.finfo(rows.dtype).eps * torch.eye(len(values))
+    weights = torch.linalg.solve(products / (norms[:, :, None] * norms[:, None]) + ridge, 1 / norms) / norms
     weights = (weights / weights.sum(1, keepdim=True)).to(rows)
     return torch.einsum("bn,bn...->b...", weights, torch.stack(tuple(values), 1))
 

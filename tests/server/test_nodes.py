@@ -1,5 +1,7 @@
 """What the server and the frontend learn about the pack."""
 
+import json
+
 import pytest
 from img2img_studio.dev.host import ROOT
 
@@ -50,6 +52,13 @@ def test_every_node_has_a_help_page(server, pack_ids):
         if not server.http.get(f"{server.url}/extensions/{folder}/docs/{name}.md", timeout=30).ok
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("language", ["de", "fr", "ja", "zh"])
+def test_the_translations_are_served(server, pack_ids, language):
+    served = server.get("i18n")[language]["nodeDefs"]
+    written = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert {name: served[name] for name in pack_ids} == written
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

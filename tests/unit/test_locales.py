@@ -1,8 +1,10 @@
-"""Translations name nodes that exist, and all languages translate the same ones."""
+"""Every language translates every node, in messages that the frontend's vue-i18n takes as they are."""
 
 import ast
 import json
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALES = {
@@ -18,15 +20,32 @@ def node_ids():
     raise AssertionError("nodes/__init__.py holds no literal NODE_CLASS_MAPPINGS")
 
 
-def test_every_language_translates_the_same_existing_nodes():
+def messages(tree):
+    """All strings at the leaves."""
+    return [text for branch in tree.values() for text in messages(branch)] if isinstance(tree, dict) else [tree]
+
+
+def test_there_are_four_languages():
     assert set(LOCALES) == {"de", "fr", "ja", "zh"}
-    translated = [set(nodes) for nodes in LOCALES.values()]
-    assert all(nodes == translated[0] for nodes in translated)
-    assert translated[0] <= node_ids()
 
 
-def test_every_translation_has_a_name_and_a_description():
-    for nodes in LOCALES.values():
-        for node in nodes.values():
-            assert set(node) == {"display_name", "description"}
-            assert all(node.values())
+@pytest.mark.parametrize("language", LOCALES)
+def test_every_node_is_translated(language):
+    assert set(LOCALES[language]) == node_ids()
+    for node in LOCALES[language].values():
+        assert set(node) == {"display_name", "description", "inputs", "outputs"}
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_no_two_nodes_have_the_same_name(language):
+    names = [node["display_name"] for node in LOCALES[language].values()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_no_message_holds_signs_that_the_frontend_would_read_as_syntax(language):
+    # In vue-i18n braces are a place to fill, @ a link and | a plural; {'...'} is the text between the quotes.
+    for message in messages(LOCALES[language]):
+        assert message.strip(), "an empty message"
+        plain = message.replace("{'{'}", "").replace("{'}'}", "")
+        assert not set(plain) & set("{}@|"), message

@@ -114,6 +114,29 @@ def blend_tiles(
     return out.div_(total)
 
 
+def convert_tiles(
+    plane: Tensor, source: TileGrid, target: TileGrid, sides: tuple[int, int], function: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Blend what a function makes of each tile where it comes back at another size, as from a VAE.
+
+    plane:    [B, ..., H, W], cut by ``source``
+    function: [B, ..., h, w] -> a tile of ``target``, any channels
+    sides:    height and width of what ``target`` covers
+
+    returns: [..., *sides]
+    """
+    out, total = torch.zeros(()), torch.zeros(sides)
+    weight = tile_weight(target, total)
+    for place, goal in zip(source, target, strict=True):
+        result = function(source.cut(plane, place))
+        if out.ndim == 0:
+            out = result.new_zeros((*result.shape[:-2], *sides))
+            weight, total = weight.to(result), total.to(result)
+        target.cut(out, goal).add_(result * weight)
+        target.cut(total, goal).add_(weight)
+    return out.div_(total)
+
+
 def total_weight(grid: TileGrid, weight: Tensor, height: int, width: int) -> Tensor:
     """The sum of all tiles' weights at each pixel, [H, W]."""
     total = torch.zeros(height, width).to(weight)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from img2img_studio.core.tiles import blend_tiles, plan_tiles, tile_weight, total_weight
+from img2img_studio.core.tiles import area_mask, blend_tiles, convert_tiles, plan_tiles, tile_weight, total_weight
 
 
 def blended(plane, grid, function, at_once=3):
@@ -60,3 +60,25 @@ def test_neighbours_see_the_same_noise_where_they_overlap():
     (first, second) = list(grid)[:2]
     shared = first[1] + grid.size[1] - second[1]
     assert torch.equal(grid.cut(noise, first)[..., -shared:], grid.cut(noise, second)[..., :shared])
+
+
+@pytest.mark.parametrize("factor", [1, 4])
+def test_tiles_that_come_back_larger_meet_where_they_belong(factor):
+    plane = torch.randn(2, 3, 33, 47, generator=torch.Generator().manual_seed(0))
+    grid = plan_tiles(33, 47, 16, 6)
+
+    def enlarged(tile):
+        return tile.repeat_interleave(factor, -1).repeat_interleave(factor, -2)[:, :1]
+
+    sides = (33 * factor, 47 * factor)
+    large = convert_tiles(plane, grid, grid.scaled(factor), sides, enlarged)
+    assert torch.allclose(large, enlarged(plane), atol=1e-6)
+
+
+def test_an_area_fades_inside_the_picture_and_not_at_its_border():
+    mask = area_mask((16, 8, 4, 0), (32, 24), faded=True)
+    assert torch.equal(mask[:4], torch.zeros(4, 24))
+    assert torch.equal(mask[4:8, 0], torch.tensor([0.25, 0.5, 0.75, 1.0]))
+    assert torch.equal(mask[10, :9], torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0]))
+    assert torch.equal(area_mask((16, 8, 4, 0), (2, 32, 24), faded=False)[1, 4:20, :8], torch.ones(16, 8))
+    assert not area_mask((4, 4, 40, 40), (32, 24), faded=True).any()

@@ -26,6 +26,7 @@ class NoisedRecord:
     sigma:  the noise level that the samples stand at
     digest: of the samples it was written with; the record counts only while they are unchanged
     state:  the samples in the model's own space where a run was left part-way, None for freshly noised ones
+    inverted: the noise was not drawn but found, and the picture is in it
     """
 
     clean: Tensor
@@ -33,6 +34,7 @@ class NoisedRecord:
     sigma: float
     digest: str
     state: Tensor | None = None
+    inverted: bool = False
 
 
 def digest(tensor: Tensor) -> str:

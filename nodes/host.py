@@ -905,18 +905,21 @@ def fitting_batch(model: Any, shape: Sequence[int], count: int, each: int = 1) -
     return next(fitting, 1)
 
 
+def draws_noise(sampler: Any) -> bool:
+    """Whether a SAMPLER draws new noise at its steps, as ancestral and SDE samplers do."""
+    function = getattr(sampler, "sampler_function", None)
+    return function is not None and "noise_sampler" in inspect.signature(function).parameters
+
+
 def with_item_noise(model: Any, sampler: Any, shape: Sequence[int], keys: list[ItemKey], first_sigma: float) -> Any:
     """A copy of a stochastic SAMPLER whose noise at each step belongs to the item; others pass through.
 
     Samplers that draw from a Brownian motion in the host get one for each item, over the model's whole range of
     sigmas, so that parts of a split run draw from the same one.
     """
-    function = getattr(sampler, "sampler_function", None)
-    if function is None or "noise_sampler" in sampler.extra_options:
+    if not draws_noise(sampler) or "noise_sampler" in sampler.extra_options:
         return sampler
-    if "noise_sampler" not in inspect.signature(function).parameters:
-        return sampler
-    device = model.load_device
+    function, device = sampler.sampler_function, model.load_device
     if "dpmpp" in function.__name__ and "_sde" in function.__name__:
         item_noise = comfy.k_diffusion.sampling.BrownianTreeNoiseSampler(
             torch.empty(shape),

@@ -179,7 +179,7 @@ def _for_samplers(
         return latent, host.FixedNoise(torch.zeros_like(inversion.clean), seed)
     first, state = float(inversion.sigmas[0]), inversion.state.float()
     samples, noise = host.samples_of(model, state, first), host.noise_of(model, state, first)
-    record = NoisedRecord(inversion.clean, noise, first, digest(samples), state)
+    record = NoisedRecord(inversion.clean, noise, first, digest(samples), state, inverted=True)
     return host.close_latent(latent, samples, record), host.FixedNoise(noise, seed)
 
 

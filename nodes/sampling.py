@@ -113,11 +113,22 @@ class GuidedSampler(io.ComfyNode):
         area = host.run_mask(opened.mask, opened.samples.shape)
         chosen = host.resolve_sampler(sampler_name, sampler)
         start, started_from = choose_start(model, opened, sigmas, seed, add_noise)
+        if opened.record is not None and opened.record.inverted and add_noise != "enable":
+            _check_keeps_noise(chosen, host.sampler_label(sampler_name, sampler))
         progress = host.Progress(model, len(sigmas) - 1)
         run = host.sample(model, positive, negative, cfg, chosen, sigmas, start, opened.keys(seed), area, progress)
         facts = host.run_facts(run, sigmas, cfg, sampler_name, sampler)
         text = report(**facts, seed=seed, started_from=started_from, mask=area.kind)
         return io.NodeOutput(host.close_latent(latent, run.samples, _record_left(start, run, sigmas)), text)
+
+
+def _check_keeps_noise(sampler: Any, label: str) -> None:
+    """Raise ValueError for a sampler that an inverted picture would not survive."""
+    if host.draws_noise(sampler):
+        raise ValueError(
+            f"sampler_name or sampler: {label} throws noise away and draws new noise at each step, but in the noise of "
+            f"DDIM Invert is the picture; choose one that draws none, such as euler, or use Inversion Sampler"
+        )
 
 
 def _record_left(start: host.Start, run: host.Sampled, sigmas: torch.Tensor) -> NoisedRecord | None:

@@ -96,6 +96,14 @@ def test_guided_sampler_continues_from_the_latent_output(nodes, models, invert, 
     assert error(model, out.args[0]["samples"], back(model, inversion)[0]) < 1e-9
 
 
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m_sde", "ddpm", "lcm", "sa_solver"])
+def test_samplers_that_draw_noise_are_refused_with_the_reason(nodes, models, invert, sampler):
+    model = models["eps"]
+    _, noise, _, sigmas, _ = invert(model, picture(model), "ddim", steps=2)
+    with pytest.raises(ValueError, match=rf"sampler: {sampler} throws noise away .* such as euler"):
+        nodes["Img2ImgGuidedSampler"].execute(model, PROMPT, NEGATIVE, noise, sigmas, 1.0, sampler, 0)
+
+
 def test_exact_comes_back_under_guidance_too(models, invert, back):
     model = models["eps"]
     latent = picture(model)

@@ -12,6 +12,8 @@ from img2img_studio.core.sheet import to_pillow
 from img2img_studio.dev.models import random_conditioning, random_model, random_vae
 from PIL import Image
 
+import nodes as stock
+
 POSITIVE, NEGATIVE = random_conditioning(1), random_conditioning(2)
 CFG = 4.0
 
@@ -134,6 +136,19 @@ def test_splitting_does_not_change_the_pictures(models, vary, sampler, variation
         assert torch.allclose(other, one_by_one, rtol=1e-4, atol=1e-3)
     parts = [make(count=count, first_item=first, batch_limit=1) for first, count in ((0, 3), (3, 3), (6, 2))]
     assert torch.equal(torch.cat(parts), one_by_one)
+
+
+def test_batches_of_the_toy_agree_at_the_default_settings(nodes):
+    model, clip, vae, image = nodes["Img2ImgDemoCheckpoint"].execute("eps").args
+    prompt = stock.CLIPTextEncode().encode(clip, "a red house, winter")[0]
+    latent = {"samples": vae.encode(image)}
+
+    def make(limit):
+        return nodes["VariationBatch"].execute(
+            model, prompt, prompt, latent, 3, 0.5, 20, 3.0, "euler", "normal", 3, 1.0, batch_limit=limit
+        ).args[0]["samples"]  # fmt: skip
+
+    assert torch.allclose(make(3), make(1), rtol=0, atol=1e-4)
 
 
 def test_every_picture_of_the_input_meets_every_seed(models, vary, chain):

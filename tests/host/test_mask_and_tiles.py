@@ -206,3 +206,21 @@ def test_cancelling_stops_within_one_model_call(refine):
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         refine(picture(96, 96), model)
     assert len(calls) == 2
+
+
+def test_tiled_encoding_and_decoding_leave_no_seams(nodes):
+    """Across the lines where tiles begin and end, gradients are those of the picture that was coded in one piece.
+
+    benchmarks/tiles.py measures the whole node.
+    """
+    model, _, vae, _ = nodes["Img2ImgDemoCheckpoint"].execute("eps").args
+    drawing = from_pillow(scene(random_attributes(HELD_OUT_SEEDS[0]), HELD_OUT_SEEDS[0], 256))
+    values = (vae, model, POSITIVE, NEGATIVE, 1.0, 0.0, 1, 1.0, "euler", "normal", 5)
+    whole, tiled = (nodes["Img2ImgTiledRefine"].execute(drawing, *values, tile, 0).args[0] for tile in (256, 128))
+    lines = [63, 127, 191]  # tiles of 128 pixels that reach 64 into each other
+
+    def gradient(image):
+        return float(image.diff(dim=2)[:, :, lines].abs().mean() + image.diff(dim=1)[:, lines].abs().mean())
+
+    assert gradient(tiled) == pytest.approx(gradient(whole), rel=0.05)
+    assert float((tiled - whole).abs().mean()) < 0.005

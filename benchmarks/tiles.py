@@ -1,0 +1,227 @@
+"""Tiled Refine on the demo checkpoint: seams, memory and time.
+
+Seams: the mean gradient across the lines where tiles begin and end, against that across the other borders of latent
+cells, which a VAE's decoder paints a little harder everywhere. Both are set against the same lines of the picture
+painted in one piece, so that what the picture shows there cancels out. The pictures are turned cuts of scenes under the
+empty prompt, so that nothing belongs to a certain line.
+
+Memory: the most bytes of tensors that live at one time and do not span the whole picture or latent, as every tensor is
+made and freed. Scratch space inside a kernel is not seen.
+
+Time, in processor time on one thread: a tile's evaluation in a large and in a small picture; and the whole node against
+what one would wire by hand, a stock KSampler call for each tile between stock tiled encoding and decoding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import random
+import statistics
+import time
+import weakref
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from benchmarks import pack, results, world
+from core.sheet import from_pillow
+from core.tiles import TileGrid, plan_tiles
+from demo.scene import HELD_OUT_SEEDS, random_attributes, scene
+
+SEAM_LIMIT, MEMORY_LIMIT, EVALUATION_LIMIT, STOCK_LIMIT = 0.05, 1.10, 1.05, 1.0
+CELL, SEED = 8, 7
+PICTURES, SMALL, LARGE, PAIRS = 4, 512, 2048, 3
+
+
+class Setting:
+    """The demo checkpoint and the node."""
+
+    def __init__(self) -> None:
+        self.nodes = pack.load()
+        self.toy = world.Toy(self.nodes, "eps")
+        self.host = importlib.import_module("img2img_studio.nodes.host")
+
+    def refine(self, image: torch.Tensor, strength: float, steps: int, tile: int, overlap: int) -> Any:
+        """IMAGE and the report of Tiled Refine, at the picture's own size and under the empty prompt."""
+        toy = self.toy
+        refined, report = self.nodes["Img2ImgTiledRefine"].execute(
+            image, toy.vae, toy.model, toy.empty, toy.empty, 1.0, strength, steps, 1.0, "euler", "normal", SEED, tile,
+            overlap,
+        ).args  # fmt: skip
+        return refined, json.loads(report)
+
+
+def cut_scene(seed: int, side: int) -> torch.Tensor:
+    """A random cut of a large drawing of a scene, turned at random; IMAGE [1, side, side, 3]."""
+    draw = random.Random(seed)
+    drawing = from_pillow(scene(random_attributes(seed), seed, 2 * side))
+    top, left = draw.randrange(side), draw.randrange(side)
+    cut = drawing[:, top : top + side, left : left + side]
+    return torch.rot90(cut, draw.randrange(4), (1, 2))
+
+
+def seams(setting: Setting) -> None:
+    """Gradients across tile borders, for small and for larger tiles."""
+    pictures = [cut_scene(seed, SMALL) for seed in HELD_OUT_SEEDS[:PICTURES]]
+    whole = torch.cat([setting.refine(one, 0.2, 3, 8 * SMALL, 0)[0] for one in pictures])
+    for tile, overlap in ((128, 32), (256, 64)):
+        tiled = torch.cat([setting.refine(one, 0.2, 3, tile, overlap)[0] for one in pictures])
+        side = SMALL // CELL
+        excess = _hardness(tiled, plan_tiles(side, side, tile // CELL, overlap // CELL))
+        excess /= _hardness(whole, plan_tiles(side, side, tile // CELL, overlap // CELL))
+        results.write(
+            f"Tiled Refine, tiles of {tile} px: gradient across tile borders against inside", f"{excess:.3f}",
+            f"{1 - SEAM_LIMIT:.2f} to {1 + SEAM_LIMIT:.2f}", results.processor(),
+        )  # fmt: skip
+
+
+def _hardness(pictures: torch.Tensor, grid: TileGrid) -> float:
+    """Mean gradient across a grid's lines over that across all other cell borders, down and across together."""
+    side, (size, _) = pictures.shape[1], grid.size
+    lines = {start * CELL for start in grid.lefts} | {(start + size) * CELL for start in grid.lefts}
+    lines -= {0, side}
+    others = set(range(CELL, side, CELL)) - lines
+    across, down = (pictures.diff(dim=axis).abs().double() for axis in (2, 1))
+
+    def mean(which: set[int]) -> float:
+        at = [line - 1 for line in sorted(which)]
+        return float(across[:, :, at].mean() + down[:, at].mean())
+
+    return mean(lines) / mean(others)
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of tensors alive that were made under it and do not span one of the given planes."""
+
+    def __init__(self, planes: set[tuple[int, int]]) -> None:
+        super().__init__()
+        self.planes = planes
+        self.bytes = self.peak = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self._watch(tensor)
+        return out
+
+    def _watch(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self.known or not size:
+            return
+        self.known.add(key)
+        spans = any(pair in self.planes for pair in zip(tensor.shape, tensor.shape[1:], strict=False))
+        counted = 0 if spans else size
+        self.bytes += counted
+        self.peak = max(self.peak, self.bytes)
+        weakref.finalize(storage, self._forget, key, counted)
+
+    def _forget(self, key: int, counted: int) -> None:
+        self.known.discard(key)
+        self.bytes -= counted
+
+
+def memory(setting: Setting) -> None:
+    """The peak beside whole pictures and latents, from a small to a large picture in tiles of one size."""
+    tile, overlap = 448, 64  # no layer's plane inside a tile has the size of a whole picture or latent
+    peaks = []
+    for side in (SMALL, LARGE):
+        image = cut_scene(HELD_OUT_SEEDS[0], side)
+        with LiveTensors({(side, side), (side // CELL, side // CELL)}) as live:
+            _, report = setting.refine(image, 0.2, 1, tile, overlap)
+        a_side = math.ceil((side - overlap) / (tile - overlap))
+        assert report["rows"] == report["columns"] <= a_side
+        peaks.append(live.peak)
+    results.write(
+        f"Tiled Refine, peak memory beside whole pictures, {LARGE} px against {SMALL} px",
+        f"{peaks[1] / peaks[0]:.3f} ({peaks[0] / 2**20:.0f} MiB)", f"at most {MEMORY_LIMIT}", results.processor(),
+    )  # fmt: skip
+
+
+def evaluations(setting: Setting) -> None:
+    """Processor time of one tile's evaluation in a large picture against a small one."""
+    pairs = [[_seconds_each(setting, side) for side in (SMALL, LARGE)] for _ in range(PAIRS)]
+    ratio = statistics.median(large / small for small, large in pairs)
+    results.write(
+        f"Tiled Refine, time of a tile's evaluation, {LARGE} px against {SMALL} px", f"{ratio:.3f}",
+        f"at most {EVALUATION_LIMIT}", results.processor(),
+    )  # fmt: skip
+
+
+def _seconds_each(setting: Setting, side: int) -> float:
+    toy, host = setting.toy, setting.host
+    cells = side // CELL
+    grid = plan_tiles(cells, cells, 16, 4)
+    # As many evaluations for both sizes, so that what a run costs once weighs the same.
+    steps = max(1, round(len(plan_tiles(LARGE // CELL, LARGE // CELL, 16, 4)) / len(grid)))
+    samples = torch.randn(1, 4, cells, cells, generator=torch.Generator().manual_seed(SEED))
+    sigmas = setting.nodes["StrengthScheduler"].execute(toy.model, "normal", steps, 0.5).args[0]
+    start, area = host.Start(samples, host.draw_noise(samples, SEED)), host.run_mask(None, samples.shape)
+    began = time.process_time()
+    run = host.sample(
+        toy.model, toy.empty, toy.empty, 3.0, host.resolve_sampler("euler"), sigmas, start, [(SEED, 0)], area,
+        host.Progress(toy.model, steps), grid,
+    )  # fmt: skip
+    return (time.process_time() - began) / (run.calls * len(grid))
+
+
+def against_stock(setting: Setting) -> None:
+    """Processor time of the node against a stock KSampler call for each tile, and stock tiled encoding and decoding."""
+    image, tile, overlap, steps, strength = cut_scene(HELD_OUT_SEEDS[0], 384), 128, 32, 4, 0.5
+    stock, toy = importlib.import_module("nodes"), setting.toy
+    grid = plan_tiles(*(side // CELL for side in image.shape[1:3]), tile // CELL, overlap // CELL)
+
+    def by_hand() -> None:
+        samples = stock.VAEEncodeTiled().encode(toy.vae, image, tile, overlap)[0]["samples"]
+        for place in grid:
+            part = grid.cut(samples, place)
+            painted = stock.common_ksampler(
+                toy.model, SEED, steps, 3.0, "euler", "normal", toy.empty, toy.empty, {"samples": part}, strength
+            )[0]["samples"]
+            part.copy_(painted)
+        stock.VAEDecodeTiled().decode(toy.vae, {"samples": samples}, tile, overlap)
+
+    def ours() -> None:
+        setting.nodes["Img2ImgTiledRefine"].execute(
+            image, toy.vae, toy.model, toy.empty, toy.empty, 1.0, strength, steps, 3.0, "euler", "normal", SEED, tile,
+            overlap, measure="steps",
+        )  # fmt: skip
+
+    ratios = []
+    for pair in range(PAIRS):
+        seconds = {}
+        for run in (ours, by_hand) if pair % 2 else (by_hand, ours):
+            began = time.process_time()
+            run()
+            seconds[run] = time.process_time() - began
+        ratios.append(seconds[ours] / seconds[by_hand])
+    results.write(
+        "Tiled Refine against a KSampler call for each tile and tiled VAE, time", f"{statistics.median(ratios):.3f}",
+        f"at most {STOCK_LIMIT:g}", results.processor(),
+    )  # fmt: skip
+
+
+QUESTIONS = {one.__name__: one for one in (seams, memory, evaluations, against_stock)}
+
+
+def main() -> None:
+    """Answer all questions, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("questions", nargs="*", default=list(QUESTIONS), help=f"of {', '.join(QUESTIONS)}; or all")
+    chosen = parser.parse_args().questions
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        setting = Setting()
+        for name in chosen:
+            QUESTIONS[name](setting)
+
+
+if __name__ == "__main__":
+    main()

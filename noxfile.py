@@ -66,6 +66,7 @@ def benchmarks(session: nox.Session) -> None:
         "drift",
         "variations",
         "inpaint",
+        "tiles",
         "demo_world",
         "inversion",
         "edit_truth",

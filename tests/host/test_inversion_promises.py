@@ -53,9 +53,7 @@ def demo(nodes):
 
 BARS = [
     ("exact", 20, 1.0, 1e-8), ("exact", 50, 1.0, 1e-8), ("exact", 50, 7.5, 1e-6),
-    ("pinned", 20, 1.0, 1e-8), ("pinned", 50, 1.0, 1e-8),
-    ("noise_maps", 20, 1.0, 1e-8), ("noise_maps", 50, 1.0, 1e-8),
-    ("corrected", 50, 1.0, 2e-5),
+    ("pinned", 20, 1.0, 1e-8), ("noise_maps", 50, 1.0, 1e-8), ("corrected", 50, 1.0, 2e-5),
 ]  # fmt: skip
 
 

@@ -5,11 +5,14 @@ import json
 import comfy.model_management
 import pytest
 import torch
+from comfy_extras.nodes_upscale_model import ImageUpscaleWithModel
 from img2img_studio.core.sheet import from_pillow
 from img2img_studio.core.tiles import plan_tiles
 from img2img_studio.demo.scene import HELD_OUT_SEEDS, random_attributes, scene
 from img2img_studio.dev.models import random_conditioning, random_model, random_vae
 from img2img_studio.nodes import host
+from spandrel import ModelLoader
+from spandrel.architectures.Compact import Compact
 
 import nodes as stock
 
@@ -168,6 +171,18 @@ def test_eightfold_and_without_overlap(refine):
     assert made.shape == (1, 128, 192, 3)
     assert (report["rows"], report["columns"]) == (2, 3)
     assert torch.isfinite(made).all()
+
+
+def test_an_upscale_model_enlarges_first(refine):
+    """At strength 0 the picture is the upscale model's, brought to the exact size, there and back through the VAE."""
+    network = Compact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=1, upscale=2)
+    upscaler = ModelLoader().load_from_state_dict(network.state_dict()).eval()
+    image, model = picture(16, 24), random_model("eps")
+    enlarged = ImageUpscaleWithModel.execute(upscaler, image).args[0]
+    made, _ = refine(image, model, scale=3.0, strength=0.0, upscale_model=upscaler)
+    assert made.shape == (1, 48, 72, 3)
+    assert torch.equal(made, refine(enlarged, model, scale=1.5, strength=0.0)[0])
+    assert not torch.equal(made, refine(image, model, scale=3.0, strength=0.0)[0])
 
 
 def test_more_pictures_and_transparency(refine):

@@ -117,7 +117,9 @@ class DDIMInvert(io.ComfyNode):
         )
         facts = _graded(model, positive, negative, cfg, inversion, residual, grade)
         text = report(
-            **settings, corrector_steps=corrector_steps, sigmas=sigmas, input=digest(opened.samples), model_calls=calls,
+            **settings, corrector_steps=corrector_steps, sigmas=sigmas, input=digest(opened.samples),
+            noise=digest(inversion.state), model=host.model_fingerprint(model),
+            positive=host.conditioning_digest(positive), model_calls=calls,
             seconds=round(time.perf_counter() - began, 3), versions=host.versions(), **facts,
         )  # fmt: skip
         shown = {PANEL: [plain(facts | {"model_calls": calls})]}

@@ -92,7 +92,7 @@ class Verdict:
 def judge(error: float, clean: Tensor, measured: bool) -> Verdict:
     """The mean squared error of a latent picture, measured or expected at most, in words."""
     peak = float(clean.max() - clean.min()) or 1.0
-    quality = 10 * math.log10(peak**2 / error) if error > 0 else math.inf
+    quality = math.inf if error == 0 else 10 * math.log10(peak**2 / error)  # NaN is the worst of all
     if quality > FAITHFUL:
         level, seen = "good", "faithfully"
     elif quality > CLOSE:

@@ -480,6 +480,8 @@ def run_mask(mask: Tensor | None, shape: torch.Size) -> RunMask:
     """Decide what a mask means before resizing it, then resize it as the host does.
 
     Pictures of a batch whose own mask is all ones stay all ones: resizing would leave rounding there.
+
+    raises: ValueError for values outside 0..1, and for a mask so small that nothing of it is left
     """
     kind = "all" if mask is None else mask_kind(mask)
     if mask is None or kind in ("all", "none"):
@@ -487,9 +489,16 @@ def run_mask(mask: Tensor | None, shape: torch.Size) -> RunMask:
     if not bool(torch.isfinite(mask).all()) or bool((mask < 0).any()) or bool((mask > 1).any()):
         raise ValueError("mask: its values must lie between 0 (keep) and 1 (change); look at the node that made it")
     resized = comfy.utils.reshape_mask(mask.float(), (shape[0], 1, *shape[2:]))
+    lost = ~resized.any()
     if len(shape) == 4:
-        whole = comfy.utils.repeat_to_batch_size((mask.reshape(-1, *mask.shape[-2:]) >= 1).all(-1).all(-1), shape[0])
-        resized = torch.where(whole.reshape(-1, 1, 1, 1), torch.ones_like(resized), resized)
+        planes = comfy.utils.repeat_to_batch_size(mask.reshape(-1, *mask.shape[-2:]), shape[0]).flatten(1)
+        whole = (planes >= 1).all(-1).reshape(-1, 1, 1, 1)
+        resized = torch.where(whole, torch.ones_like(resized), resized)
+        lost = planes.any(-1) & ~resized.flatten(1).any(-1)
+    if bool(lost.any()):
+        raise ValueError(
+            "mask: it is so small that nothing of it is left in the latent picture; grow it by a few pixels"
+        )
     return RunMask(kind, resized)
 
 

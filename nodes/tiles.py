@@ -109,7 +109,6 @@ class TiledRefine(io.ComfyNode):
         latent = host.encode(vae, picture, None if len(grid) == 1 else tile)
         opened = host.open_clean_latent(model, latent, None if mask is None else fit_mask(mask, canvas))
         area = host.run_mask(opened.mask, opened.samples.shape)
-        _check_mask(mask, area)
         start = host.Start(opened.samples, host.draw_noise(opened.samples, seed))
         progress = host.Progress(model, plan.steps)
         run = host.sample(
@@ -132,11 +131,3 @@ def _enlarged(image: torch.Tensor, scale: float, upscale_model: Any) -> torch.Te
     if upscale_model is not None:
         image = host.upscale(upscale_model, image)
     return resize(image, size)
-
-
-def _check_mask(mask: torch.Tensor | None, area: host.RunMask) -> None:
-    """Name a mask so small that nothing of it is left at the latent's resolution."""
-    if mask is not None and bool(mask.any()) and area.latent is not None and not bool(area.latent.any()):
-        raise ValueError(
-            "mask: it is so small that nothing of it is left in the latent picture; grow it by a few pixels"
-        )

@@ -197,6 +197,22 @@ def test_a_noised_latent_is_refused_where_noise_would_be_added_again(nodes, mode
         nodes["VariationBatch"].execute(model, POSITIVE, NEGATIVE, noised, 2, 0.5, 2, 1.0, "euler", "normal", 1, 1.0)
 
 
+def test_a_mask_of_which_nothing_survives_the_resize_is_named(nodes, model, noise, sample, latent, sigmas):
+    dot = torch.zeros(2, 128, 96)
+    dot[0, 0, 0] = dot[1, 3, 3] = 1  # resizing reads the middle of every cell of eight pixels
+    refine, vary = nodes["ProgressiveRefine"].execute, nodes["VariationBatch"].execute
+    common = model, POSITIVE, NEGATIVE, latent
+    for run in (
+        lambda mask: sample(latent, sigmas, mask=mask),
+        lambda mask: noise(latent, sigmas, mask=mask, masked_content="fill"),
+        lambda mask: refine(*common, "0.5", 2, 3.0, "euler", "normal", 3, "same", mask=mask),
+        lambda mask: vary(*common, 1, 0.5, 2, 3.0, "euler", "normal", 3, 1.0, mask=mask),
+    ):
+        with pytest.raises(ValueError, match="mask: it is so small that nothing of it is left"):
+            run(dot[:1])
+        run(dot[1:])
+
+
 def test_masks_outside_their_range_are_refused(sample, latent, sigmas):
     for value in (-0.5, 1.5):
         mask = torch.full((1, 16, 12), 0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -143,7 +143,7 @@ def _fit(
     return best, losses
 
 
-def bytes_for_backward(answer: Callable[[], Tensor], kept: Sequence[Tensor]) -> int:
+def bytes_for_backward(answer: Callable[[], Tensor], kept: Iterable[Tensor]) -> int:
     """How many bytes a backward pass through ``answer()`` would need to hold, found out without holding them.
 
     kept: tensors that are there anyway, such as weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import itertools
 import json
 import logging
 import math
@@ -1124,9 +1125,9 @@ class GradientSampler(comfy.samplers.Sampler):
             network, clean = model_wrap.inner_model.diffusion_model, latent_image.float().clone()
             embedding = _negative_embedding(model_wrap).float().clone()
             with _differentiable(network, lambda size: _claim(parts, "weights", size, clean)):
-                weights = [*network.parameters(), *network.buffers()]
                 level = float(sigmas[0])
                 tried = embedding.clone().requires_grad_()
+                weights = itertools.chain(network.parameters(), network.buffers())
                 size = bytes_for_backward(lambda: parts.unconditional(clean, level, tried), weights)
                 _claim(parts, "gradients", size, clean)
                 self.result = parts, self.function(parts, embedding, clean)

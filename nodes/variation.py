@@ -140,7 +140,6 @@ class VariationBatch(io.ComfyNode):
         chosen = host.resolve_sampler(sampler_name, sampler)
         limit = host.batch_size(model, chosen, opened, len(items), batch_limit)
         progress = host.Progress(model, sum(plans[items[batch[0]].strength].steps for batch in batches(items, limit)))
-
         sheet = Sheet(items, host.Thumbnails(model, vae, progress))
 
         def sample_batch(batch: list[Variation]) -> host.Sampled:

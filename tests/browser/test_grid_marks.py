@@ -9,8 +9,8 @@ MARKS = f"() => {NODE}.widgets.find(widget => widget.name === 'marks').value"
 
 
 @pytest.fixture
-def workflow():
-    """Two strengths by two values of cfg, on the toy, in the form that is queued."""
+def workflow(request):
+    """Two strengths by two values of cfg, on the toy, in the form that is queued; ComfyUI knows none of it already."""
     grid = {
         "model": ["1", 0], "positive": ["3", 0], "negative": ["3", 0], "latent": ["2", 0], "vae": ["1", 2],
         "rows": "strength", "row_values": "0.4, 0.8", "columns": "cfg", "column_values": "1, 4", "strength": 0.6,
@@ -19,7 +19,7 @@ def workflow():
     return {
         "1": {"class_type": "Img2ImgDemoCheckpoint", "inputs": {"family": "eps"}},
         "2": {"class_type": "VAEEncode", "inputs": {"pixels": ["1", 3], "vae": ["1", 2]}},
-        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "a red house"}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": request.node.name}},
         "4": {"class_type": "Img2ImgStrengthGrid", "inputs": grid},
         "5": {"class_type": "PreviewAny", "inputs": {"source": ["4", 2]}},
     }

@@ -1123,7 +1123,7 @@ class GradientSampler(comfy.samplers.Sampler):
         with torch.inference_mode(False):
             parts = GuidedParts(model_wrap, extra_args)
             network, clean = model_wrap.inner_model.diffusion_model, latent_image.float().clone()
-            embedding = _negative_embedding(model_wrap).float().clone()
+            embedding = _negative_embedding(model_wrap).to(clean).clone()
             with _differentiable(network, lambda size: _claim(parts, "weights", size, clean)):
                 level = float(sigmas[0])
                 tried = embedding.clone().requires_grad_()

@@ -129,6 +129,7 @@ class Frontend:
                 window.app.graph.clear();
                 const node = LiteGraph.createNode(node_id);
                 window.app.graph.add(node);
+                window.app.canvas.ds.scale = 0.5; // also a tall node leaves room for its toolbar then
                 window.app.canvas.centerOnNode(node);
                 window.app.canvas.selectNode(node);
             }""",

@@ -133,10 +133,12 @@ def test_one_tile_is_the_untiled_chain(nodes, vae, refine, family):
     assert report["tiles"] == 1
 
 
-@pytest.mark.parametrize(("height", "width"), [(517, 333), (40, 200), (64, 64), (9, 9)])
+@pytest.mark.parametrize(
+    ("height", "width", "tile"), [(517, 333, 448), (40, 200, 64), (71, 99, 64), (64, 64, 64), (9, 9, 64)]
+)
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_any_size_comes_back_at_its_size(refine, height, width, scale):
-    made, report = refine(picture(height, width), random_model("eps"), scale=scale, steps=2)
+def test_any_size_comes_back_at_its_size(refine, height, width, tile, scale):
+    made, report = refine(picture(height, width), random_model("eps"), scale=scale, steps=2, tile=tile)
     assert made.shape[1:3] == (max(1, round(height * scale)), max(1, round(width * scale)))
     assert torch.isfinite(made).all()
     assert report["model_calls"] == 2

@@ -176,7 +176,7 @@ def against_stock(setting: Setting) -> None:
     """Processor time of the node against a stock KSampler call for each tile, and stock tiled encoding and decoding."""
     image, tile, overlap, steps, strength = cut_scene(HELD_OUT_SEEDS[0], 384), 128, 32, 4, 0.5
     stock, toy = importlib.import_module("nodes"), setting.toy
-    grid = plan_tiles(*(side // CELL for side in image.shape[1:3]), tile // CELL, overlap // CELL)
+    grid = plan_tiles(image.shape[1] // CELL, image.shape[2] // CELL, tile // CELL, overlap // CELL)
 
     def by_hand() -> None:
         samples = stock.VAEEncodeTiled().encode(toy.vae, image, tile, overlap)[0]["samples"]

@@ -1,6 +1,8 @@
 """What do eight variations cost against one stock KSampler batch of eight, and does memory stay flat beyond the split?
 
-At most 1.02 times the time. Memory is the peak of the whole process while ever more variations are made four at a time.
+At most 1.02 times the time: processor time on one thread, which a busy machine does not stretch, over so few steps
+that whatever is not sampling weighs heavily. Memory is the peak of the whole process while ever more variations are
+made four at a time.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +20,7 @@ import torch
 from benchmarks import pack, results
 
 TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.1
-COUNT, STEPS, CFG, SEED, PAIRS, SPLIT = 8, 12, 3.0, 7, 9, 4
+COUNT, STEPS, CFG, SEED, PAIRS, SPLIT = 8, 4, 3.0, 7, 15, 4
 COUNTS = (4, 8, 16, 32)
 
 
@@ -26,38 +29,40 @@ def main() -> None:
     if len(sys.argv) > 1:
         print(_peak(int(sys.argv[1])))
         return
+    torch.set_num_threads(1)
     with torch.inference_mode():
         ours, theirs = _runs()
-        ratios = []
-        for place in range(PAIRS):
-            first, second = (ours, theirs) if place % 2 else (theirs, ours)
-            times = {run: _seconds(run) for run in (first, second)}
-            ratios.append(times[ours] / times[theirs])
+        # Only the first has the noise of a stock batch; the others have that of their own seeds.
+        if not torch.allclose(ours()[:1], theirs()[:1], atol=1e-4):
+            sys.exit("The first pictures of the two runs differ, so their times cannot be compared.")
+        ratio = statistics.median(_ratio(ours, theirs, ours_first=place % 2 == 0) for place in range(PAIRS))
     on = results.processor()
     question = f"{COUNT} variations against a KSampler batch of {COUNT}, time"
-    results.write(question, f"{statistics.median(ratios):.3f}", f"at most {TIME_LIMIT}", on)
+    results.write(question, f"{ratio:.3f}", f"at most {TIME_LIMIT}", on)
     peaks = [_peak_in_a_process(count) for count in COUNTS]
     shown = ", ".join(f"{count}: {peak / peaks[0]:.3f}" for count, peak in zip(COUNTS, peaks, strict=True))
     results.write(
         f"Peak memory of N variations, {SPLIT} at a time, against {COUNTS[0]}", shown, f"at most {MEMORY_LIMIT}", on
     )
+    failed = ratio > TIME_LIMIT or peaks[-1] > MEMORY_LIMIT * peaks[0]
+    sys.exit("Variations cost more than they may." if failed else 0)
 
 
-def _runs() -> tuple[Any, Any]:
+def _runs() -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
     nodes, model, prompts, latent = _setting()
     stock = importlib.import_module("nodes")
     batch = {"samples": latent["samples"].repeat(COUNT, 1, 1, 1)}
 
-    def ours() -> None:
-        nodes["VariationBatch"].execute(
+    def ours() -> torch.Tensor:
+        out = nodes["VariationBatch"].execute(
             model, *prompts, latent, COUNT, 0.6, STEPS, CFG, "euler", "normal", SEED, 1.0, measure="steps"
         )
+        return out.args[0]["samples"]
 
-    def theirs() -> None:
-        stock.common_ksampler(model, SEED, STEPS, CFG, "euler", "normal", *prompts, batch, 0.6)
+    def theirs() -> torch.Tensor:
+        out = stock.common_ksampler(model, SEED, STEPS, CFG, "euler", "normal", *prompts, batch, 0.6)
+        return out[0]["samples"]
 
-    ours()
-    theirs()
     return ours, theirs
 
 
@@ -69,10 +74,14 @@ def _setting() -> tuple[dict[str, Any], Any, tuple[Any, Any], dict[str, Any]]:
     return nodes, model, prompts, {"samples": torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))}
 
 
-def _seconds(run: Any) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
+def _ratio(ours: Callable[[], torch.Tensor], theirs: Callable[[], torch.Tensor], ours_first: bool) -> float:
+    """Our processor time over stock's, of one pair of runs."""
+    seconds = {}
+    for run in (ours, theirs) if ours_first else (theirs, ours):
+        began = time.process_time()
+        run()
+        seconds[run] = time.process_time() - began
+    return seconds[ours] / seconds[theirs]
 
 
 def _peak(count: int) -> int:

@@ -232,7 +232,7 @@ def write_page(
     """The tables and the plot, beside this file."""
     text = (
         f"# What comes back from an inversion\n\nUp to pure noise and back down under the same caption, "
-        f"{chosen.scenes} held-out scenes of the demo world, `normal` schedule. Mean square error of the latent, in "
+        f"{chosen.scenes} held-out scene{'s' * (chosen.scenes > 1)} of the demo world, `normal` schedule. Mean square error of the latent, in "
         f"the model's space, and in brackets the model calls, up and down together; prompt and negative prompt count "
         f"as one. The last column is the factor by which {STOCK} misses more with as many calls. fireflow and leapfrog "
         f"are not in the menu; corrected 1 is corrected with one corrector step, which is Uni-Inv. ddim is of the "
@@ -257,7 +257,7 @@ def write_page(
         for family, errors in pixels.items():
             text += f"| {family} | {' | '.join(f'{error:.6f}' for error in errors.values())} |\n"
     PAGE.write_text(text, encoding="utf-8", newline="\n")
-    plot(measured).quantize(64, dither=Image.Dither.NONE).save(PLOT, optimize=True)
+    plot(measured).quantize(256, dither=Image.Dither.NONE).save(PLOT, optimize=True)
 
 
 def write_rows(measured: dict[tuple[str, float], Curves], pixels: dict[str, dict[str, float]]) -> list[str]:
@@ -266,7 +266,7 @@ def write_rows(measured: dict[tuple[str, float], Curves], pixels: dict[str, dict
     for (family, cfg), curves in measured.items():
         least = {method: min(factors(curves, method)) for method in METHODS}
         shown = ", ".join(f"{method} {_times(factor)}" for method, factor in least.items())
-        limit = "above 1 but for ddim" if cfg == 1 else ""
+        limit = "above 1, except ddim" if cfg == 1 else ""
         results.write(f"Error of {STOCK} against ours at equal calls, {family}, cfg {cfg:g}", shown, limit, on)
         failed += [
             f"{method} on {family} does not beat {STOCK}" for method in least

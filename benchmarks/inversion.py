@@ -232,7 +232,8 @@ def write_page(
     """The tables and the plot, beside this file."""
     text = (
         f"# What comes back from an inversion\n\nUp to pure noise and back down under the same caption, "
-        f"{chosen.scenes} held-out scene{'s' * (chosen.scenes > 1)} of the demo world, `normal` schedule. Mean square error of the latent, in "
+        f"{chosen.scenes} held-out scene{'s' * (chosen.scenes > 1)} of the demo world, "
+        f"`normal` schedule. Mean square error of the latent, in "
         f"the model's space, and in brackets the model calls, up and down together; prompt and negative prompt count "
         f"as one. The last column is the factor by which {STOCK} misses more with as many calls. fireflow and leapfrog "
         f"are not in the menu; corrected 1 is corrected with one corrector step, which is Uni-Inv. ddim is of the "

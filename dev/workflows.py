@@ -372,7 +372,8 @@ def variations(graph: Graph) -> None:
         **SAMPLING,
     )
     graph.note(
-        "Click a variation to copy its seed. Write it into *seeds* to make that one again, with more steps if you like.",
+        "Click a variation to copy its seed. Write it into *seeds* to make that one again, with more steps if you "
+        "like.",
         110,
     )
     graph.column("Result", 420)

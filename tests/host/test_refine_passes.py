@@ -25,7 +25,9 @@ def latent():
 
 @pytest.fixture
 def refine(nodes, model):
-    def run(latent, strengths="0.6, 0.3", model=model, prompt=POSITIVE, sampler_name="euler_ancestral", seed=5, **options):
+    def run(
+        latent, strengths="0.6, 0.3", model=model, prompt=POSITIVE, sampler_name="euler_ancestral", seed=5, **options
+    ):
         return nodes["ProgressiveRefine"].execute(
             model, prompt, NEGATIVE, latent, strengths, 3, 4.0, sampler_name, "normal", seed, "increment", **options
         ).args  # fmt: skip

@@ -169,7 +169,7 @@ def invert_and_reconstruct(graph: Graph) -> None:
     checkpoint = _checkpoint(graph)
     _, fitted = _picture(graph)
     described, negative = _description(graph, checkpoint["CLIP"])
-    inverted, latent = _inverted(graph, fitted["image"], checkpoint, described, grade=True)
+    inverted, latent = _inverted(graph, fitted["image"], checkpoint, described, strength=1.0, grade=True)
     graph.column("Down again")
     models: dict[str, Any] = {"model": checkpoint["MODEL"], "inversion": inverted["inversion"]}
     same = graph.add("Img2ImgInversionSampler", **models, positive=described, negative=negative, cfg=1.0)

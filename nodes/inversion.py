@@ -43,7 +43,7 @@ class DDIMInvert(io.ComfyNode):
                 inputs.latent(),
                 inputs.scheduler(),
                 inputs.steps(50),
-                inputs.strength(1.0),
+                inputs.strength(0.8),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
@@ -245,7 +245,7 @@ class InversionSampler(io.ComfyNode):
                 inputs.cfg(),
                 io.Float.Input(
                     "preserve",
-                    default=0.0,
+                    default=0.6,
                     min=0.0,
                     max=1.0,
                     step=0.05,

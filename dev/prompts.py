@@ -55,6 +55,8 @@ def in_the_toys_world(prompt: Prompt, picture: str) -> Prompt:
         node["inputs"]["text"] = said.get(node["_meta"]["title"], TOY_TEXT)
     for node in _of(prompt, "Img2ImgStyleBatch"):
         node["inputs"] |= {"template": "a red house, {style}", "styles": "an oil painting\na watercolour\npixel art"}
+    for node in _of(prompt, "Img2ImgTiledRefine"):
+        node["inputs"]["strength"] = 0.1  # the toy knows whole scenes only, and would paint one into every tile
     for node in prompt.values():
         if isinstance(node["inputs"].get("cfg"), float | int):
             node["inputs"]["cfg"] = min(node["inputs"]["cfg"], TOY_CFG)

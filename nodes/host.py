@@ -968,17 +968,10 @@ def _carrying_state(sampler: Any, state: Tensor | None, carried: list[Tensor]) -
 # Solvers of the pack's own
 
 
-class SolverSampler(comfy.samplers.Sampler):
-    """Runs a function of core, over ``denoise(x, sigma)``, in the place of a sampler inside the host's sampling.
+class Solver(comfy.samplers.Sampler):
+    """Work of the pack's own in the place of a sampler inside the host's sampling; ``result`` holds what came out."""
 
-    function: (denoise, clean picture in the model's space) -> anything, which ``result`` then holds
-    double:   states in float64, on the CPU where the device lacks it
-    """
-
-    def __init__(self, function: Callable[[Callable[[Tensor, float], Tensor], Tensor], Any], double: bool) -> None:
-        self.function = function
-        self.double = double
-        self.result: Any = None
+    result: Any = None
 
     def sample(
         self,
@@ -992,16 +985,36 @@ class SolverSampler(comfy.samplers.Sampler):
         disable_pbar: bool = False,
     ) -> Tensor:
         """Called by the host once the model is loaded; gives the latent back untouched."""
-        device = latent_image.device
+        self.result = self.solve(model_wrap, sigmas, extra_args, latent_image)
+        return latent_image
+
+    def solve(self, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], clean: Tensor) -> Any:
+        """The work, on a guided model and the clean picture in the model's space."""
+        raise NotImplementedError
+
+
+class SolverSampler(Solver):
+    """Runs a function of core over ``denoise(x, sigma)``.
+
+    function: (denoise, clean picture in the model's space) -> anything
+    double:   states in float64, on the CPU where the device lacks it
+    """
+
+    def __init__(self, function: Callable[[Callable[[Tensor, float], Tensor], Tensor], Any], double: bool) -> None:
+        self.function = function
+        self.double = double
+
+    def solve(self, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], clean: Tensor) -> Any:
+        """Once the model is loaded."""
+        device = clean.device
         moved = self.double and device.type in ("mps", "privateuseone", "xpu")
-        x = latent_image.to("cpu" if moved else device, torch.float64 if self.double else torch.float32)
+        x = clean.to("cpu" if moved else device, torch.float64 if self.double else torch.float32)
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             at = x.to(device, torch.float32) if moved else x.to(device)
-            return model_wrap(at, at.new_full((len(at),), sigma, dtype=torch.float32), **extra_args).to(x)
+            return guider(at, at.new_full((len(at),), sigma, dtype=torch.float32), **extra_args).to(x)
 
-        self.result = self.function(denoise, x)
-        return latent_image
+        return self.function(denoise, x)
 
 
 def solve(
@@ -1024,7 +1037,7 @@ def solve(
     return _solved(guider, SolverSampler(function, double), sigmas, clean), guider.calls
 
 
-def _solved(guider: CountingGuider, solver: SolverSampler | GradientSampler, sigmas: Tensor, clean: Tensor) -> Any:
+def _solved(guider: CountingGuider, solver: Solver, sigmas: Tensor, clean: Tensor) -> Any:
     with isolated_rng(0):
         guider.sample(torch.zeros_like(clean), clean, solver, sigmas.clone(), disable_pbar=True, seed=0)
     return solver.result
@@ -1098,7 +1111,7 @@ class GuidedParts:
         return answers[part == "unconditional"]
 
 
-class GradientSampler(comfy.samplers.Sampler):
+class GradientSampler(Solver):
     """Runs a function of core on a model in parts, with gradients to the embedding of the negative prompt.
 
     function: (parts, the embedding to start from, clean picture in the model's space) -> anything
@@ -1106,32 +1119,20 @@ class GradientSampler(comfy.samplers.Sampler):
 
     def __init__(self, function: Callable[[GuidedParts, Tensor, Tensor], Any]) -> None:
         self.function = function
-        self.result: Any = None
 
-    def sample(
-        self,
-        model_wrap: Any,
-        sigmas: Tensor,
-        extra_args: dict[str, Any],
-        callback: Any,
-        noise: Tensor,
-        latent_image: Tensor,
-        denoise_mask: Tensor | None = None,
-        disable_pbar: bool = False,
-    ) -> Tensor:
-        """Called by the host once the model is loaded; gives the latent back untouched."""
+    def solve(self, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], clean: Tensor) -> Any:
+        """Once the model is loaded."""
         with torch.inference_mode(False):
-            parts = GuidedParts(model_wrap, extra_args)
-            network, clean = model_wrap.inner_model.diffusion_model, latent_image.float().clone()
-            embedding = _negative_embedding(model_wrap).to(clean).clone()
+            parts = GuidedParts(guider, extra_args)
+            network, clean = guider.inner_model.diffusion_model, clean.float().clone()
+            embedding = _negative_embedding(guider).to(clean).clone()
             with _differentiable(network, lambda size: _claim(parts, "weights", size, clean)):
                 level = float(sigmas[0])
                 tried = embedding.clone().requires_grad_()
                 weights = itertools.chain(network.parameters(), network.buffers())
                 size = bytes_for_backward(lambda: parts.unconditional(clean, level, tried), weights)
                 _claim(parts, "gradients", size, clean)
-                self.result = parts, self.function(parts, embedding, clean)
-        return latent_image
+                return parts, self.function(parts, embedding, clean)
 
 
 def solve_with_gradients(

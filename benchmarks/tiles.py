@@ -29,6 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks import pack, results, world
+from benchmarks.pairs import median_ratio
 from core.sheet import from_pillow
 from core.tiles import TileGrid, plan_tiles
 from demo.scene import HELD_OUT_SEEDS, random_attributes, scene
@@ -194,16 +195,9 @@ def against_stock(setting: Setting) -> None:
             overlap, measure="steps",
         )  # fmt: skip
 
-    ratios = []
-    for pair in range(PAIRS):
-        seconds = {}
-        for run in (ours, by_hand) if pair % 2 else (by_hand, ours):
-            began = time.process_time()
-            run()
-            seconds[run] = time.process_time() - began
-        ratios.append(seconds[ours] / seconds[by_hand])
+    ratio = median_ratio(ours, by_hand, PAIRS)
     results.write(
-        "Tiled Refine against a KSampler call for each tile and tiled VAE, time", f"{statistics.median(ratios):.3f}",
+        "Tiled Refine against a KSampler call for each tile and tiled VAE, time", f"{ratio:.3f}",
         f"at most {STOCK_LIMIT:g}", results.processor(),
     )  # fmt: skip
 

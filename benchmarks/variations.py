@@ -8,16 +8,15 @@ made four at a time.
 from __future__ import annotations
 
 import importlib
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from benchmarks import pack, results
+from benchmarks.pairs import median_ratio
 
 TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.1
 COUNT, STEPS, CFG, SEED, PAIRS, SPLIT = 8, 4, 3.0, 7, 15, 4
@@ -35,7 +34,7 @@ def main() -> None:
         # Only the first has the noise of a stock batch; the others have that of their own seeds.
         if not torch.allclose(ours()[:1], theirs()[:1], atol=1e-4):
             sys.exit("The first pictures of the two runs differ, so their times cannot be compared.")
-        ratio = statistics.median(_ratio(ours, theirs, ours_first=place % 2 == 0) for place in range(PAIRS))
+        ratio = median_ratio(ours, theirs, PAIRS)
     on = results.processor()
     question = f"{COUNT} variations against a KSampler batch of {COUNT}, time"
     results.write(question, f"{ratio:.3f}", f"at most {TIME_LIMIT}", on)
@@ -72,16 +71,6 @@ def _setting() -> tuple[dict[str, Any], Any, tuple[Any, Any], dict[str, Any]]:
     model = models.random_model("eps", unet=models.SD15_UNET | {"model_channels": 64, "context_dim": 768})
     prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
     return nodes, model, prompts, {"samples": torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))}
-
-
-def _ratio(ours: Callable[[], torch.Tensor], theirs: Callable[[], torch.Tensor], ours_first: bool) -> float:
-    """Our processor time over stock's, of one pair of runs."""
-    seconds = {}
-    for run in (ours, theirs) if ours_first else (theirs, ours):
-        began = time.process_time()
-        run()
-        seconds[run] = time.process_time() - began
-    return seconds[ours] / seconds[theirs]
 
 
 def _peak(count: int) -> int:

@@ -50,17 +50,13 @@ def steps(default: int = 20) -> io.Int.Input:
     )
 
 
-def strength(default: float) -> io.Float.Input:
+def strength(
+    default: float,
+    tooltip: str = "How far the picture may move from the original: 0 leaves it as it is, 1 ignores it. "
+    "From about 0.8 on the layout does not survive.",
+) -> io.Float.Input:
     """How much may change."""
-    return io.Float.Input(
-        "strength",
-        default=default,
-        min=0.0,
-        max=1.0,
-        step=0.01,
-        tooltip="How far the picture may move from the original: 0 leaves it as it is, 1 ignores it. "
-        "From about 0.8 on the layout does not survive.",
-    )
+    return io.Float.Input("strength", default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
 def cfg(default: float = 7.5) -> io.Float.Input:

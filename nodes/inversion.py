@@ -43,20 +43,25 @@ class DDIMInvert(io.ComfyNode):
                 inputs.latent(),
                 inputs.scheduler(),
                 inputs.steps(50),
-                inputs.strength(0.8),
+                inputs.strength(
+                    0.8,
+                    "How far back to walk: 1 goes all the way to pure noise and leaves most room for change, 0.8 suits "
+                    "most edits, 0 does nothing.",
+                ),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
-                    tooltip="corrected: a good path at some cost. exact: gives the picture back to rounding. pinned: "
-                    "remembers what each step misses. noise_maps: remembers noise for every step, for small edits. "
-                    "ddim: the plain one.",
+                    tooltip="corrected: a good path at some cost. exact: gives the picture back to rounding, but is "
+                    "poor to edit from. pinned: remembers what each step misses. noise_maps: remembers noise for every "
+                    "step, for good edits at few calls. ddim: the plain one.",
                 ),
                 io.Int.Input(
                     "corrector_steps",
                     default=3,
                     min=0,
                     max=20,
-                    tooltip="For corrected: how often each step is improved. Each costs one more model call a step.",
+                    tooltip="For corrected: how often each step is improved, at least once. Each time costs a model "
+                    "call a step.",
                 ),
                 inputs.cfg(1.0),
                 inputs.seed("The seed of the noise that noise_maps draws. The other methods draw none."),
@@ -124,6 +129,13 @@ class DDIMInvert(io.ComfyNode):
         )  # fmt: skip
         shown = {PANEL: [plain(facts | {"model_calls": calls})]}
         return io.NodeOutput(inversion, *_for_samplers(model, latent, inversion, seed), sigmas, text, ui=shown)
+
+
+def check_model(model: Any, inversion: Inversion) -> None:
+    """Raise ValueError where an inversion cannot have been made with this model."""
+    host.open_latent(model, {"samples": inversion.clean})
+    if inversion.flow != host.noise_schedule(model).flow:
+        raise ValueError("inversion: it was made with a model of another family; connect the same model to DDIM Invert")
 
 
 def _negative(positive: Any, negative: Any, cfg: float) -> Any:
@@ -269,11 +281,7 @@ class InversionSampler(io.ComfyNode):
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         began = time.perf_counter()
-        host.open_latent(model, {"samples": inversion.clean})
-        if inversion.flow != host.noise_schedule(model).flow:
-            raise ValueError(
-                "inversion: it was made with a model of another family; connect the same model to DDIM Invert"
-            )
+        check_model(model, inversion)
         area = host.run_mask(mask, inversion.clean.shape)
         samples, calls = (
             (inversion.clean, 0)

@@ -15,7 +15,7 @@ from ..core.null_text import NullTextInversion, NullTextStep, null_text
 from ..core.report import plain, report
 from ..core.verdict import judge
 from . import host, inputs
-from .inversion import PANEL, InversionInfo
+from .inversion import PANEL, InversionInfo, check_model
 
 
 class NullTextOptimize(io.ComfyNode):
@@ -103,9 +103,7 @@ class NullTextOptimize(io.ComfyNode):
 
 def _check(model: Any, inversion: Inversion, cfg: float) -> None:
     """Raise ValueError where there is no path to follow, or no guidance to follow it with."""
-    host.open_latent(model, {"samples": inversion.clean})
-    if inversion.flow != host.noise_schedule(model).flow:
-        raise ValueError("inversion: it was made with a model of another family; connect the same model to DDIM Invert")
+    check_model(model, inversion)
     if inversion.method == "noise_maps":
         raise ValueError(
             "inversion: noise_maps leaves no path that a run could follow; set method to corrected in DDIM Invert"

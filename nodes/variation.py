@@ -154,17 +154,10 @@ class VariationBatch(io.ComfyNode):
         text = report(
             items=[{"picture": item.picture, "seed": item.seed, "strength": item.strength} for item in items],
             plans=[{"strength": s, "sigmas": plan.sigmas, "capped": plan.capped} for s, plan in sorted(plans.items())],
-            variation=variation,
-            sampler=host.sampler_label(sampler_name, sampler),
-            scheduler=scheduler,
-            cfg=cfg,
-            measure=measure,
-            step_count=step_count,
-            batch_limit=limit,
-            model_calls=sum(run.calls for run in runs),
-            seconds=round(time.perf_counter() - began, 3),
-            versions=host.versions(),
-        )
+            variation=variation, sampler=host.sampler_label(sampler_name, sampler), scheduler=scheduler, cfg=cfg,
+            measure=measure, step_count=step_count, batch_limit=limit, model_calls=sum(run.calls for run in runs),
+            seconds=round(time.perf_counter() - began, 3), versions=host.versions(),
+        )  # fmt: skip
         out = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")} | {
             "samples": samples
         }

@@ -1,4 +1,4 @@
-"""Colour: how far two pictures' colours are apart, and bringing one to the other's.
+"""Color: how far two pictures' colors are apart, and bringing one to the other's.
 
 Pictures are [B, H, W, 3] in 0..1, sRGB. CIE Lab comes from kornia, which ComfyUI brings along.
 """
@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-METHODS = ("lab_mean_std", "histogram", "monge_kantorovich")
-REGIONS = 20  # along the shorter side of a latent: what match_channels takes for a region of one colour
+from .mask import resized_mask
+
+REGIONS = 20  # along the shorter side of a latent: what match_channels takes for a region of one color
 
 
 def to_lab(image: Tensor) -> Tensor:
@@ -28,7 +29,10 @@ def from_lab(lab: Tensor) -> Tensor:
 
 
 def delta_e(image: Tensor, reference: Tensor) -> list[float]:
-    """The mean colour difference of each picture to its reference: CIE76, the distance in Lab; about 2 is visible."""
+    """The mean color difference of each picture to its reference: CIE76, the distance in Lab; about 2 is visible.
+
+    image, reference: [B, H, W, 3] in 0..1, or one reference for all
+    """
     distance = (to_lab(image) - to_lab(reference)).square().sum(1).sqrt()
     return distance.mean((1, 2)).tolist()
 
@@ -36,60 +40,55 @@ def delta_e(image: Tensor, reference: Tensor) -> list[float]:
 def match_colors(
     image: Tensor, reference: Tensor, method: str, strength: float = 1.0, mask: Tensor | None = None
 ) -> Tensor:
-    """Give pictures the colours of a reference.
+    """Give pictures the colors of a reference.
 
     image:     [B, H, W, C], only the first three channels are changed
     reference: [1 or B, H', W', C]
     method:    ``lab_mean_std`` (Reinhard et al. 2001), ``histogram`` (each channel's distribution), or
-               ``monge_kantorovich`` (Pitié & Kokaram 2007: the linear map between two colour clouds)
+               ``monge_kantorovich`` (Pitié & Kokaram 2007: the linear map between two color clouds)
     strength:  0 (unchanged) .. 1
-    mask:      [1 or B, H, W], 0..1: where colours are counted and changed; a reference of the same size is counted
+    mask:      [1 or B, H, W], 0..1: where colors are counted and changed; a reference of the same size is counted
                under it too
     returns:   [B, H, W, C] in the image's type; no 8-bit step on the way
 
     raises: ValueError for an unknown method or an empty mask
     """
-    methods: dict[str, Callable[..., Tensor]] = {
-        "lab_mean_std": _match_mean_std,
-        "histogram": _match_quantiles,
-        "monge_kantorovich": _match_linear,
-    }
-    if method not in methods:
+    if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     in_lab = method == "lab_mean_std"
     out = image.clone()
-    for place in range(len(image)):
-        source = _cloud(image[place], in_lab)
-        target = _cloud(reference[min(place, len(reference) - 1)], in_lab)
-        weight = _weights(mask, place, image.shape)
+    for index in range(len(image)):
+        source = _cloud(image[index], in_lab)
+        target = _cloud(reference[min(index, len(reference) - 1)], in_lab)
+        weight = _weights(mask, index, image.shape)
         target_weight = weight if weight is not None and len(target) == len(weight) else None
-        matched = methods[method](source, weight, target, target_weight)
-        colours = (
+        matched = METHODS[method](source, weight, target, target_weight)
+        colors = (
             from_lab(matched.T.reshape(1, 3, *image.shape[1:3]))[0] if in_lab else matched.reshape(*image.shape[1:3], 3)
         )
         amount = strength if weight is None else strength * weight.reshape(*image.shape[1:3], 1)
-        before = image[place, ..., :3].double()
-        out[place, ..., :3] = (before + amount * (colours.clamp(0, 1) - before)).to(image.dtype)
+        before = image[index, ..., :3].double()
+        out[index, ..., :3] = (before + amount * (colors.clamp(0, 1) - before)).to(image.dtype)
     return out
 
 
 def match_channels(latent: Tensor, reference: Tensor) -> Tensor:
-    """Give a latent the colours that each region has in a reference, and the reference's overall contrast.
+    """Give a latent the colors that each region has in a reference, and the reference's overall contrast.
 
-    Splits both into soft colours and detail, as the wavelet colour fix of StableSR does (arXiv:2305.07015, sec. 3.3),
-    and puts the latent's detail on the reference's colours, each channel of it with the reference's spread.
+    Splits both into soft colors and detail, as the wavelet color fix of StableSR does (arXiv:2305.07015, sec. 3.3),
+    and puts the latent's detail on the reference's colors, each channel of it with the reference's standard deviation.
 
     latent, reference: [B, C, ..., H, W] of one shape
     """
-    colours, aim = _local_mean(latent), _local_mean(reference)
-    detail, wanted = latent - colours, reference - aim
+    colors, aim = _local_mean(latent), _local_mean(reference)
+    detail, wanted = latent - colors, reference - aim
     axes = tuple(range(2, latent.ndim))
-    spread = detail.std(axes, keepdim=True).clamp_min(1e-8)
-    return aim + detail * (wanted.std(axes, keepdim=True) / spread)
+    std = detail.std(axes, keepdim=True).clamp_min(1e-8)
+    return aim + detail * (wanted.std(axes, keepdim=True) / std)
 
 
 def _local_mean(latent: Tensor) -> Tensor:
-    """The latent seen through a window (Gaussian) as wide as a twentieth of its shorter side: colours, no detail."""
+    """The latent seen through a window (Gaussian) as wide as a twentieth of its shorter side: colors, no detail."""
     sigma = min(latent.shape[-2:]) / REGIONS
     size = 2 * math.ceil(3 * sigma) + 1
     planes = latent.reshape(-1, 1, *latent.shape[-2:])
@@ -102,38 +101,35 @@ def _kornia(module: str = "color") -> Any:
         return importlib.import_module(f"kornia.{module}")
     except ImportError as error:
         raise ImportError(
-            "colour nodes need the package kornia, which ComfyUI lists in its requirements.txt"
+            "color nodes need the package kornia, which ComfyUI lists in its requirements.txt"
         ) from error
 
 
 def _cloud(image: Tensor, in_lab: bool) -> Tensor:
-    """A picture [H, W, C] as colours [pixels, 3] in float64."""
+    """A picture [H, W, C] as colors [pixels, 3] in float64."""
     if in_lab:
         return to_lab(image[None])[0].reshape(3, -1).T
     return image[..., :3].double().reshape(-1, 3)
 
 
-def _weights(mask: Tensor | None, place: int, shape: torch.Size) -> Tensor | None:
-    """How much each pixel counts, [pixels]."""
+def _weights(mask: Tensor | None, index: int, shape: torch.Size) -> Tensor | None:
+    """How much each pixel of one picture of a batch [B, H, W, C] counts, [pixels]."""
     if mask is None:
         return None
-    plane = mask.reshape(-1, *mask.shape[-2:])
-    plane = plane[min(place, len(plane) - 1)]
-    if plane.shape != shape[1:3]:
-        resized = torch.nn.functional.interpolate(plane[None, None].float(), size=tuple(shape[1:3]), mode="bilinear")
-        plane = resized[0, 0]
+    planes = mask.reshape(-1, *mask.shape[-2:])
+    plane = resized_mask(planes[min(index, len(planes) - 1)][None], *shape[1:3])[0]
     if not bool((plane > 0).any()):
-        raise ValueError("mask: it is empty, so there are no colours to match; paint it where colours may change")
+        raise ValueError("mask: it is empty, so there are no colors to match; paint it where colors may change")
     return plane.double().reshape(-1)
 
 
-def mean_and_covariance(colours: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Weighted mean [3] and covariance [3, 3] of colours [pixels, 3]; pixels of weight 0 do not count."""
-    share = torch.ones(len(colours), dtype=colours.dtype) if weight is None else weight
+def mean_and_covariance(colors: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Weighted mean [3] and covariance [3, 3] of colors [pixels, 3]; pixels of weight 0 do not count."""
+    share = torch.ones(len(colors), dtype=colors.dtype) if weight is None else weight
     share = (share / share.sum())[:, None]
-    mean = (share * colours).sum(0)
-    centred = colours - mean
-    return mean, (share * centred).T @ centred
+    mean = (share * colors).sum(0)
+    centered = colors - mean
+    return mean, (share * centered).T @ centered
 
 
 def _match_mean_std(source: Tensor, weight: Tensor | None, target: Tensor, target_weight: Tensor | None) -> Tensor:
@@ -173,8 +169,8 @@ def _match_channel(source: Tensor, weight: Tensor | None, target: Tensor, target
 def _distribution(values: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """The distinct values that count, rising, and the middle rank of each, 0..1."""
     weight = torch.ones_like(values) if weight is None else weight
-    distinct, place = torch.unique(values[weight > 0], return_inverse=True)
-    share = torch.zeros_like(distinct).index_add_(0, place, weight[weight > 0])
+    distinct, index = torch.unique(values[weight > 0], return_inverse=True)
+    share = torch.zeros_like(distinct).index_add_(0, index, weight[weight > 0])
     share = share / share.sum()
     return distinct, share.cumsum(0) - share / 2
 
@@ -187,3 +183,11 @@ def _interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     left = right - 1
     share = ((x - xs[left]) / (xs[right] - xs[left])).clamp(0, 1)
     return torch.lerp(ys[left], ys[right], share)
+
+
+METHODS: dict[str, Callable[[Tensor, Tensor | None, Tensor, Tensor | None], Tensor]] = {
+    "lab_mean_std": _match_mean_std,
+    "histogram": _match_quantiles,
+    "monge_kantorovich": _match_linear,
+}
+"""(colors [pixels, 3], their weights, the reference's colors and weights) -> colors; in the order of the menu."""

@@ -43,6 +43,15 @@ class Box(NamedTuple):
     right: float
 
 
+class Borders(NamedTuple):
+    """Pixels to add on each side of a picture, 0 or more."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
 @dataclass(frozen=True)
 class Fit:
     """Everything needed to fit a picture and to undo it.
@@ -94,24 +103,21 @@ def plan_fit(
     return Fit(original, resampled, canvas, top, left, fill)
 
 
-def plan_canvas(
-    height: int, width: int, left: int, top: int, right: int, bottom: int, multiple: int = 8, fill: str = "edge"
-) -> Fit:
+def plan_canvas(size: Size, borders: Borders = Borders(), multiple: int = 8, fill: str = "edge") -> Fit:
     """Plan a larger canvas around a picture, which stays as it is.
 
-    left, top, right, bottom: pixels to add, 0 or more
     multiple: both sides of the canvas become whole multiples of this; what that takes is added on the sides that grow,
               right and bottom first
     """
     _check_choices(0, "pad", "keep aspect", multiple, fill)
-    if min(left, top, right, bottom) < 0:
-        raise ValueError(f"left, top, right and bottom must be 0 or more, got {left}, {top}, {right}, {bottom}")
-    canvas = Size(
-        *(ceil(Fraction(side, multiple)) * multiple for side in (height + top + bottom, width + left + right))
-    )
-    top += canvas.height - height - top - bottom if top and not bottom else 0
-    left += canvas.width - width - left - right if left and not right else 0
-    return Fit(Size(height, width), Size(height, width), canvas, top, left, fill)
+    if min(borders) < 0:
+        raise ValueError(f"left, top, right and bottom must be 0 or more, got {', '.join(map(str, borders))}")
+    left, top, right, bottom = borders
+    height, width = size.height + top + bottom, size.width + left + right
+    canvas = Size(*(ceil(Fraction(side, multiple)) * multiple for side in (height, width)))
+    top += canvas.height - height if top and not bottom else 0
+    left += canvas.width - width if left and not right else 0
+    return Fit(size, size, canvas, top, left, fill)
 
 
 def apply_fit(image: Tensor, fit: Fit) -> tuple[Tensor, Tensor]:

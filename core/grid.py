@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from .text import parse_numbers, parse_seeds, parse_strengths, words
 
-AXES = ("strength", "cfg", "steps", "sampler", "scheduler", "seed", "prompt")
+AxisName = Literal["strength", "cfg", "steps", "sampler", "scheduler", "seed", "prompt"]
+AXES: tuple[AxisName, ...] = get_args(AxisName)
 MOST_CELLS = 256
 
 
@@ -66,9 +67,9 @@ def parse_axis(name: str, text: str, where: str, known: Mapping[str, Sequence[st
 
 def _names(text: str, where: str, known: Sequence[str]) -> list[str]:
     found = []
-    for word, place in words(text):
+    for word, position in words(text):
         if word not in known:
-            raise ValueError(f"{where}: {word!r} at character {place} is unknown here; choose from {', '.join(known)}")
+            raise ValueError(f"{where}: {word!r} at character {position} is unknown here; choose from {', '.join(known)}")
         found.append(word)
     return found
 
@@ -90,6 +91,10 @@ def plan_cells(rows: Axis, columns: Axis, shared: Cell) -> list[Cell]:
     ]
 
 
+UNCHANGED = Cell(strength=0.0, cfg=1.0, steps=1, sampler="", scheduler="", seed=0)
+"""The run of strength 0: nothing is asked of the model, so the other settings do not matter."""
+
+
 def distinct(cells: Iterable[Cell]) -> list[Cell]:
     """The runs that are needed: equal cells once, in order; at strength 0 nothing but the picture counts."""
     return list(dict.fromkeys(run_of(cell) for cell in cells))
@@ -97,18 +102,18 @@ def distinct(cells: Iterable[Cell]) -> list[Cell]:
 
 def run_of(cell: Cell) -> Cell:
     """The run a cell shows: at strength 0 all cells show the same one."""
-    return Cell(0.0, 1.0, 1, "", "", 0) if cell.strength == 0 else cell
+    return UNCHANGED if cell.strength == 0 else cell
 
 
 def count_marks(text: str, rows: Axis, columns: Axis) -> dict[str, dict[str, int]]:
     """How often each value was marked as preferred.
 
-    text: places of the marked cells, counted row by row from 0, as the node's body writes them
+    text: numbers of the marked cells, counted row by row from 0, as the node's body writes them
     """
     counts: dict[str, Counter[str]] = {rows.name: Counter(), columns.name: Counter()}
     cells = len(rows.values) * len(columns.values)
-    for place in (place for place in parse_seeds(text, "marks") if place < cells):
-        row, column = divmod(place, len(columns.values))
+    for number in (number for number in parse_seeds(text, "marks") if number < cells):
+        row, column = divmod(number, len(columns.values))
         counts[rows.name][str(rows.values[row])] += 1
         counts[columns.name][str(columns.values[column])] += 1
     return {name: dict(count) for name, count in counts.items()}

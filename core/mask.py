@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-MASKED_CONTENTS = ("original", "fill", "noise", "neutral")
+MaskKind = Literal["all", "none", "hard", "soft"]
+MaskedContent = Literal["original", "fill", "noise", "neutral"]
+MASKED_CONTENTS: tuple[MaskedContent, ...] = get_args(MaskedContent)
 
 
-def mask_kind(mask: Tensor) -> str:
+def mask_kind(mask: Tensor) -> MaskKind:
     """``all`` ones, ``none`` (all zeros), ``hard`` (only 0 and 1) or ``soft``; decided before any resizing."""
     low, high = (float(value) for value in mask.aminmax())
     if low >= 1.0:
@@ -19,16 +23,33 @@ def mask_kind(mask: Tensor) -> str:
     return "hard" if bool(((mask == 0) | (mask == 1)).all()) else "soft"
 
 
+def resized_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """A mask at the size of a picture, as ComfyUI resizes it.
+
+    mask:    [B, H, W] or [B, 1, H, W], 0..1
+    returns: [B, height, width] float32
+    """
+    plane = mask.reshape(-1, 1, *mask.shape[-2:]).float()
+    if plane.shape[-2:] != (height, width):
+        plane = functional.interpolate(plane, size=(height, width), mode="bilinear")
+    return plane[:, 0]
+
+
 def keep_outside(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
     """The changed latent inside the mask and, where the mask is exactly 0, the original's own bits.
 
-    mask: broadcastable to the latents, at their resolution
+    mask:              broadcastable to the latents, at their resolution
+    original, changed: [B, C, ..., H, W], or pictures [B, H, W, C]
     """
     return torch.where(mask == 0, original, changed)
 
 
 def composite(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
-    """Both blended by the mask; where it is exactly 0 or 1, the bits of the one or the other."""
+    """Both blended by the mask: where it is exactly 0 the original's own bits, where it is exactly 1 the changed ones.
+
+    mask:              0..1, broadcastable to both
+    original, changed: of one shape
+    """
     blended = torch.lerp(original, changed, mask.expand_as(original))
     return keep_outside(mask, original, torch.where(mask == 1, changed, blended))
 
@@ -38,13 +59,13 @@ def soft_mask_at(mask: Tensor, progress: Tensor) -> Tensor:
 
     A pixel of value m is free once the run's strength has fallen to m times its first strength.
 
-    mask:     0..1
+    mask:     [B, 1, ..., H, W], 0..1
     progress: what is left of the first strength, 1 (start) .. 0 (end), a scalar tensor
     """
     return ((mask >= progress) & (mask > 0)).to(mask.dtype)
 
 
-def masked_content(latent: Tensor, mask: Tensor, content: str, noise: Tensor, neutral: Tensor) -> Tensor:
+def masked_content(latent: Tensor, mask: Tensor, content: MaskedContent, noise: Tensor, neutral: Tensor) -> Tensor:
     """What stands under the mask before noising; outside it the latent's own bits.
 
     latent:  [B, C, ..., H, W]
@@ -59,7 +80,7 @@ def masked_content(latent: Tensor, mask: Tensor, content: str, noise: Tensor, ne
 
 
 def fill_inwards(latent: Tensor, mask: Tensor) -> Tensor:
-    """Colours from the border of the mask drawn smoothly inwards (push-pull, Gortler et al. 1996).
+    """Colors from the border of the mask drawn smoothly inwards (push-pull, Gortler et al. 1996).
 
     Known pixels are averaged into coarser and coarser pictures until every pixel is known, then each coarser picture
     fills the holes of the next finer one.
@@ -84,13 +105,13 @@ def _push_pull(weighted: Tensor, weight: Tensor) -> Tensor:
 
 
 def soften_outwards(mask: Tensor, reach: int) -> Tensor:
-    """A mask that falls off over so many pixels outside; inside it keeps its values.
+    """A mask that falls off outside over ``reach`` pixels; inside it keeps its values.
 
     mask:  [B, H, W]
     reach: pixels, 0 or more; distances are counted along the larger of both axes
     """
     soft = mask[:, None]
     for _ in range(reach):
-        spread = functional.max_pool2d(soft, 3, stride=1, padding=1) - 1.0 / (reach + 1)
-        soft = torch.maximum(soft, spread)
+        grown = functional.max_pool2d(soft, 3, stride=1, padding=1) - 1.0 / (reach + 1)
+        soft = torch.maximum(soft, grown)
     return soft[:, 0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -80,15 +81,25 @@ class StepNoise:
         return torch.randn(self.shape, generator=generator)
 
 
-def turn(start: Tensor, end: Tensor, amount: float) -> Tensor:
-    """Turn one noise towards another on the sphere, so that the result is as strong as they are.
+@contextmanager
+def isolated_rng(seed: int) -> Iterator[None]:
+    """Run with torch's global generators seeded, and put them back as they were afterwards."""
+    kind = "xpu" if hasattr(torch, "xpu") and torch.xpu.is_available() else "cuda"
+    backend = getattr(torch, kind)
+    devices = list(range(backend.device_count())) if backend.is_available() and backend.is_initialized() else []
+    with torch.random.fork_rng(devices=devices, device_type=kind):
+        torch.manual_seed(seed)
+        yield
+
+
+def slerp(start: Tensor, end: Tensor, amount: float) -> Tensor:
+    """Spherical linear interpolation of two noises: the result is as strong as they are.
 
     start, end: [C, ...] one picture's noise each
     amount:     0 (start, bit for bit) .. 1 (end, bit for bit)
 
-    Spherical linear interpolation (Shoemake 1985), with the length interpolated geometrically apart from the
-    direction. Opposite noises turn through a fixed direction at right angles; a zero noise has no direction and is
-    blended linearly.
+    Source: Shoemake 1985, with the length interpolated geometrically apart from the direction. Opposite noises turn
+    through a fixed direction at right angles; a zero noise has no direction and is blended linearly.
     """
     if amount <= 0.0 or torch.equal(start, end):
         return start.clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from .inversion import InputScale, Inversion, euler_step
+from .inversion import InputDivisor, Inversion, euler_step
 
 GOOD_ENOUGH = 1e-5
 """The loss at which the first step is done (the paper's code, for latents of unit variance)."""
@@ -24,11 +25,11 @@ class GuidedModel(Protocol):
     """A guided model in parts. x is a state [1, C, ...], an embedding is [1, tokens, width], every answer is x0."""
 
     def conditional(self, x: Tensor, sigma: float) -> Tensor:
-        """What the prompt says."""
+        """The answer to the positive prompt."""
         ...
 
     def unconditional(self, x: Tensor, sigma: float, embedding: Tensor) -> Tensor:
-        """What an embedding in the place of the negative prompt says; differentiable in it."""
+        """The answer to an embedding in the place of the negative prompt's; differentiable in it."""
         ...
 
     def combine(self, x: Tensor, sigma: float, conditional: Tensor, unconditional: Tensor) -> Tensor:
@@ -42,9 +43,9 @@ class GuidedModel(Protocol):
 
 @dataclass(frozen=True)
 class NullTextInversion(Inversion):
-    """An inversion whose way down is guided, with an embedding of its own at each step.
+    """An inversion whose way down is DDIM's under guidance, with an embedding of its own at each step.
 
-    embeddings: [B, tokens, width] for each sigma above 0, falling: what the negative prompt says there
+    embeddings: [B, tokens, width] for each sigma above 0, falling: the negative prompt there
     negative:   the conditioning whose embedding they take the place of, as the host knows it
     """
 
@@ -74,7 +75,7 @@ def null_text(
     path: Sequence[Tensor],
     sigmas: Sequence[float],
     embedding: Tensor,
-    input_scale: InputScale,
+    input_divisor: InputDivisor,
     rounds: int,
     learning_rate: float,
 ) -> Iterator[NullTextStep]:
@@ -89,29 +90,31 @@ def null_text(
     embedding: ∅ to start from
     """
     state, steps = path[0], len(path) - 1
-    for place, (sigma, under) in enumerate(pairwise(sigmas)):
-        share = place / steps
-        scale = input_scale(under)
-        step = partial(_guided_step, model, state, sigma, under, model.conditional(state, sigma))
+    for index, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        share = index / steps
+        scale = input_divisor(sigma_next)
+        step = partial(_guided_step, model, state, sigma, sigma_next, model.conditional(state, sigma))
         embedding, losses = _fit(
             lambda tried, step=step, scale=scale: step(tried) / scale,
-            path[place + 1] / scale,
+            path[index + 1] / scale,
             embedding,
             rounds,
             learning_rate * (1 - share / 2),
             GOOD_ENOUGH + GOOD_ENOUGH_GROWTH * share,
         )
-        state = euler_step(lambda x, sigma, at=embedding: model.denoise(x, sigma, at), state, sigma, under)
+        state = euler_step(lambda x, sigma, at=embedding: model.denoise(x, sigma, at), state, sigma, sigma_next)
         yield NullTextStep(embedding, state, losses[0], min(losses), len(losses) - 1)
 
 
 def _guided_step(
-    model: GuidedModel, x: Tensor, sigma: float, under: float, conditional: Tensor, embedding: Tensor
+    model: GuidedModel, x: Tensor, sigma: float, sigma_next: float, conditional: Tensor, embedding: Tensor
 ) -> Tensor:
-    """A step down under guidance, differentiable in the embedding; the prompt's own part is known already."""
-    return euler_step(
-        lambda x, sigma: model.combine(x, sigma, conditional, model.unconditional(x, sigma, embedding)), x, sigma, under
-    )
+    """A step down under guidance, differentiable in the embedding; the positive prompt's answer is known already."""
+
+    def guided(x: Tensor, sigma: float) -> Tensor:
+        return model.combine(x, sigma, conditional, model.unconditional(x, sigma, embedding))
+
+    return euler_step(guided, x, sigma, sigma_next)
 
 
 def _fit(
@@ -168,3 +171,28 @@ def bytes_for_backward(answer: Callable[[], Tensor], kept: Iterable[Tensor]) -> 
     if not depends:
         raise ValueError("model: the prompt's embedding changes nothing in its answer, so there is nothing to optimise")
     return total
+
+
+@contextmanager
+def differentiable(network: torch.nn.Module, claim: Callable[[int], None]) -> Iterator[None]:
+    """Stand others in for weights that want gradients or were made in inference mode, and take them out again.
+
+    Autograd refuses the latter, so these are copied; ``claim`` is told the bytes of the copies before they are made.
+    """
+    tables: list[dict[str, Any]] = [
+        table for module in network.modules() for table in (module._parameters, module._buffers)
+    ]
+    own = [(table, name, weight) for table in tables for name, weight in table.items() if weight is not None]
+    stand_ins: dict[int, Tensor] = {id(weight): weight for *_, weight in own}
+    claim(sum(weight.nbytes for weight in stand_ins.values() if weight.is_inference()))
+    try:
+        for table, name, weight in own:
+            if stand_ins[id(weight)] is weight:
+                stand_in = weight.clone() if weight.is_inference() else weight.detach()
+                stand_ins[id(weight)] = torch.nn.Parameter(stand_in, requires_grad=False)
+            table[name] = stand_ins[id(weight)]
+        yield
+    finally:
+        for table, name, weight in own:
+            table[name] = weight
+        stand_ins.clear()

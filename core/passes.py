@@ -1,15 +1,18 @@
-"""Plans of several runs: refinement passes one after another, variations side by side."""
+"""Plans of refinement: several runs, one after another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from .noise import SEED_LIMIT
 from .schedule import StrengthPlan
 
-SEED_MODES = ("increment", "same")
+SeedMode = Literal["increment", "same"]
+SEED_MODES: tuple[SeedMode, ...] = get_args(SeedMode)
+MatchColors = Literal["off", "latent"]
+MATCHES: tuple[MatchColors, ...] = get_args(MatchColors)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class PassSettings:
 class SettledPass:
     """One pass of a refinement, settled.
 
-    prompt: place of the settings whose prompts it uses, for those that have prompts of their own
+    prompt: index of the settings whose prompts it uses, for those that have prompts of their own
     """
 
     plan: StrengthPlan
@@ -37,12 +40,27 @@ class SettledPass:
     prompt: int
 
 
+@dataclass(frozen=True)
+class RefinePlan:
+    """All passes of a refinement, settled.
+
+    sampler:      its name, or "connected: ..." for a connected SAMPLER
+    match_colors: whether the colors of each region are brought back after each pass
+    max_drift:    mean Delta E at which the refinement stops; 0 for never
+    """
+
+    passes: list[SettledPass]
+    sampler: str
+    match_colors: MatchColors
+    max_drift: float = 0.0
+
+
 def plan_passes(
     settings: Sequence[PassSettings],
     steps: int,
     cfg: float,
     seed: int,
-    seed_mode: str,
+    seed_mode: SeedMode,
     plan_strength: Callable[[float, int], StrengthPlan],
 ) -> list[SettledPass]:
     """The passes of a refinement, in order.
@@ -61,52 +79,9 @@ def plan_passes(
     return [
         SettledPass(
             plan_strength(one.strength, steps if one.steps is None else one.steps),
-            (seed + step * place) % SEED_LIMIT if one.seed is None else one.seed,
+            (seed + step * index) % SEED_LIMIT if one.seed is None else one.seed,
             cfg if one.cfg is None else one.cfg,
-            place,
+            index,
         )
-        for place, one in enumerate(settings)
+        for index, one in enumerate(settings)
     ]
-
-
-@dataclass(frozen=True)
-class Variation:
-    """One picture of a variation batch: which input picture it starts from, its seed and its strength."""
-
-    picture: int
-    seed: int
-    strength: float
-
-
-def plan_variations(
-    pictures: int, seeds: Sequence[int], strengths: Sequence[float], first_item: int, count: int
-) -> list[Variation]:
-    """The variations to make: every picture with every seed, picture by picture.
-
-    seeds:      of the whole list, however it is split between machines
-    strengths:  one for every seed, repeated from the start where there are fewer
-    first_item: the first place of the list to make
-    count:      how many places of the list to make
-    """
-    if first_item >= len(seeds):
-        raise ValueError(
-            f"first_item is {first_item}, but the list holds items 0 to {len(seeds) - 1}; choose one of these"
-        )
-    places = range(first_item, min(first_item + count, len(seeds)))
-    return [
-        Variation(picture, seeds[place], strengths[place % len(strengths)])
-        for picture in range(pictures)
-        for place in places
-    ]
-
-
-def batches(items: Sequence[Variation], limit: int) -> Iterator[list[int]]:
-    """Places of the items that can be sampled together: neighbours of one strength, at most ``limit`` at a time."""
-    batch: list[int] = []
-    for place, item in enumerate(items):
-        if batch and (len(batch) == limit or item.strength != items[batch[0]].strength):
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

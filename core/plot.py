@@ -5,12 +5,20 @@ Drawn with Pillow alone. Its built-in font knows only ASCII, so the labels spell
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .schedule import LAST_TIMESTEP, NoiseSchedule, Spacing, snr_db, start_sigma, strength_sigmas
+from .schedule import (
+    LAST_TIMESTEP,
+    NoiseSchedule,
+    Scheduler,
+    StrengthSettings,
+    snr_db,
+    start_sigma,
+    strength_sigmas,
+)
 
 SIZE = (1280, 960)
 SHARPNESS = 2  # drawn this much larger, then scaled down, so that lines and letters come out smooth
@@ -40,10 +48,11 @@ class StrengthFigures:
 
 
 def strength_figures(
-    schedule: NoiseSchedule, spacing: Spacing, steps: int, strengths: Sequence[float], measure: str, step_count: str
+    schedule: NoiseSchedule, scheduler: Scheduler, settings: StrengthSettings, strengths: Sequence[float]
 ) -> StrengthFigures:
-    """Work out what each strength means on a model; the arguments are those of `strength_sigmas`."""
-    plans = [strength_sigmas(schedule, spacing, steps, strength, measure, step_count) for strength in strengths]
+    """Work out what each strength means on a model; the strength in ``settings`` itself is not used."""
+    measure = settings.measure
+    plans = [strength_sigmas(schedule, scheduler, replace(settings, strength=strength)) for strength in strengths]
     decibels = [snr_db(plan.start_sigma, schedule.flow) for plan in plans]
     curve = list(zip(strengths, decibels, strict=True))
     if measure != "steps":
@@ -154,10 +163,10 @@ def _draw_steps(panel: Panel, figures: StrengthFigures) -> None:
     panel.title("Executed steps", "how many times the sampler moves the picture")
     panel.y_axis(_ticks(panel.y[1]), lambda tick: f"{tick:g}")
     chosen = _spread(list(enumerate(figures.steps)))
-    for place, steps in enumerate(figures.steps):
-        panel.bar(place, steps, BARS, str(steps) if (place, steps) in chosen else "")
-    for place, _ in chosen:
-        panel.x_label(place, f"{figures.strengths[place]:g}")
+    for index, steps in enumerate(figures.steps):
+        panel.bar(index, steps, BARS, str(steps) if (index, steps) in chosen else "")
+    for index, _ in chosen:
+        panel.x_label(index, f"{figures.strengths[index]:g}")
     panel.x_name("strength")
 
 
@@ -166,9 +175,9 @@ def _draw_signal(panel: Panel, figures: StrengthFigures) -> None:
     formula = "(1 - sigma) squared, the flow model's alpha-bar" if figures.flow else "alpha-bar of this model"
     panel.title("Signal left at each timestep", formula)
     panel.y_axis([0, 0.25, 0.5, 0.75, 1], lambda tick: f"{tick:g}")
-    for place, (timestep, share) in enumerate(zip(TIMESTEPS, figures.signal, strict=True)):
-        panel.bar(place, share, SIGNAL, _share_text(share))
-        panel.x_label(place, str(timestep))
+    for index, (timestep, share) in enumerate(zip(TIMESTEPS, figures.signal, strict=True)):
+        panel.bar(index, share, SIGNAL, _share_text(share))
+        panel.x_label(index, str(timestep))
     panel.x_name("timestep t of 1000")
 
 

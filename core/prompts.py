@@ -6,24 +6,22 @@ window is open at its lower end: ComfyUI's own percent ranges include both, so t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
 
-SWITCH_KEY = "img2img_switches"
+from .conditioning import Conditioning
 
-Conditioning = list[list[Any]]
-"""ComfyUI's CONDITIONING: a list of [embedding, options]."""
+SWITCH_KEY = "img2img_switches"
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A place of the run where one prompt gives way to another.
+    """A point of the run where one prompt gives way to another.
 
     at:    share of the run, 0..1
     blend: share of the run over which they are mixed
@@ -39,9 +37,9 @@ class Switch:
         middle, width = round(self.at * steps), round(self.blend * steps)
         first = middle - width // 2
         late = [1.0 if step >= middle else 0.0 for step in range(steps)]
-        for place in range(width):
-            if 0 <= first + place < steps:
-                late[first + place] = (place + 1) / (width + 1)
+        for index in range(width):
+            if 0 <= first + index < steps:
+                late[first + index] = (index + 1) / (width + 1)
         return late if self.late else [1.0 - weight for weight in late]
 
 
@@ -104,54 +102,3 @@ def windows(switches: Sequence[Switch], sigmas: Tensor) -> list[Window]:
 def just_above(sigma: Tensor) -> float:
     """The next larger float32, so that a lower bound leaves the sigma itself out."""
     return float(torch.nextafter(sigma.float(), torch.tensor(torch.inf)))
-
-
-def resolve_prompts(
-    conditioning: Conditioning, sigmas: Tensor, percent_to_sigma: Callable[[float], float] | None
-) -> Conditioning:
-    """The conditioning of one run: entries behind switches become entries with sigma ranges, for stock samplers too.
-
-    A range that an entry already has is narrowed, never overwritten, and its strength is multiplied.
-
-    sigmas:           [steps + 1] falling
-    percent_to_sigma: the model's map, for entries that have a percent range already; None where no model is known
-
-    raises: ValueError where a percent range must be narrowed and no model is known
-    """
-    resolved: Conditioning = []
-    for embedding, options in conditioning:
-        if SWITCH_KEY not in options:
-            resolved.append([embedding, options])
-            continue
-        plain = {key: value for key, value in options.items() if key != SWITCH_KEY}
-        plain, high, low = _without_range(plain, percent_to_sigma)
-        for window in windows(options[SWITCH_KEY], sigmas):
-            part = window.within(high, low)
-            if part is not None:
-                resolved.append([embedding, plain | _range_of(part, plain.get("strength", 1.0))])
-    return resolved
-
-
-def _range_of(window: Window, strength: float) -> dict[str, float]:
-    bounds = {"timestep_start": window.high, "timestep_end": window.low}
-    changed = {} if window.weight == 1.0 else {"strength": strength * window.weight}
-    return changed | {key: bound for key, bound in bounds.items() if bound is not None}
-
-
-def _without_range(
-    options: dict[str, Any], percent_to_sigma: Callable[[float], float] | None
-) -> tuple[dict[str, Any], float | None, float | None]:
-    """An entry's options without its range, and the range in sigmas, read as ComfyUI reads it."""
-    start = [options[key] for key in ("start_percent", "clip_start_percent") if key in options]
-    end = [options[key] for key in ("end_percent", "clip_end_percent") if key in options]
-    if (start or end) and percent_to_sigma is None:
-        raise ValueError(
-            "model: a prompt here already has a timestep range in percent, which only the model can turn into sigmas; "
-            "connect model"
-        )
-    keys = {"start_percent", "clip_start_percent", "end_percent", "clip_end_percent", "timestep_start", "timestep_end"}
-    high, low = options.get("timestep_start"), options.get("timestep_end")
-    if percent_to_sigma is not None:
-        high = percent_to_sigma(max(start)) if start else high
-        low = percent_to_sigma(min(end)) if end else low
-    return {key: value for key, value in options.items() if key not in keys}, high, low

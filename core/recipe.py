@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from .noise import SEED_LIMIT, digest
-from .passes import SettledPass
-from .schedule import StrengthPlan
+from .passes import RefinePlan, SettledPass
+from .schedule import StrengthPlan, StrengthSettings
 
 NODE = "ProgressiveRefine"
 PROBES = 64
@@ -22,16 +22,12 @@ PROBES = 64
 class Recipe:
     """What a former report says.
 
-    passes:       as they were run
-    sampler:      its name, or "connected: ..." where it was a connected SAMPLER
-    match_colors: as it was set
-    facts:        digests and versions to compare with
-    result:       digest and probes of the former result
+    plan:   what was run
+    facts:  digests and versions to compare with
+    result: digest and probes of the former result
     """
 
-    passes: list[SettledPass]
-    sampler: str
-    match_colors: str
+    plan: RefinePlan
     facts: dict[str, Any]
     result: dict[str, Any]
 
@@ -42,36 +38,42 @@ def read_recipe(text: str) -> Recipe:
     raises: ValueError naming what is wrong with the text
     """
     try:
-        said = json.loads(text)
-        if said["node"] != NODE:
-            raise ValueError(f"it is a report of {said['node']}")
-        passes = [_read_pass(one, place) for place, one in enumerate(said["passes"])]
-        return Recipe(passes, said["sampler"], said["match_colors"], said["facts"], said["result"])
+        report = json.loads(text)
+        if report["node"] != NODE:
+            raise ValueError(f"it is a report of {report['node']}")
+        passes = [_read_pass(one, index, report["scheduler"]) for index, one in enumerate(report["passes"])]
+        plan = RefinePlan(passes, report["sampler"], report["match_colors"])
+        return Recipe(plan, report["facts"], report["result"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"recipe: the text is no report of {NODE} ({error}); connect or paste the whole report of a former run"
         ) from error
 
 
-def _read_pass(said: Mapping[str, Any], place: int) -> SettledPass:
-    sigmas = torch.tensor(said["sigmas"], dtype=torch.float32)
-    plan = StrengthPlan(sigmas, said["strength"], said["measure"], said["step_count"], said["capped"])
-    seed = int(said["seed"])
+def _read_pass(facts: Mapping[str, Any], index: int, scheduler: str) -> SettledPass:
+    sigmas = torch.tensor(facts["sigmas"], dtype=torch.float32)
+    settings = StrengthSettings(
+        scheduler, facts["steps"], facts["strength"], facts["measure"], facts["step_count"]
+    )
+    seed = int(facts["seed"])
     if not 0 <= seed < SEED_LIMIT:
-        raise ValueError(f"seed {seed} of pass {place + 1} is out of range")
-    return SettledPass(plan, seed, float(said["cfg"]), place)
+        raise ValueError(f"seed {seed} of pass {index + 1} is out of range")
+    return SettledPass(StrengthPlan(sigmas, settings, facts["capped"]), seed, float(facts["cfg"]), index)
 
 
 def describe_result(samples: Tensor) -> dict[str, Any]:
     """A result in short: the digest of its bits, and some of its values, to see how far another one is away."""
-    places = torch.linspace(0, samples.numel() - 1, min(PROBES, samples.numel())).long()
-    return {"digest": digest(samples), "shape": list(samples.shape), "probes": samples.flatten()[places].tolist()}
+    probed = torch.linspace(0, samples.numel() - 1, min(PROBES, samples.numel())).long()
+    return {"digest": digest(samples), "shape": list(samples.shape), "probes": samples.flatten()[probed].tolist()}
 
 
 def compare_results(recipe: Recipe, facts: Mapping[str, Any], samples: Tensor) -> dict[str, Any]:
     """Whether a run gave the recipe's result again, and if not, how far it is away and which facts differ.
 
     The largest difference is taken over the recorded values; None where the shapes differ.
+
+    facts:   of this run, to compare with the recipe's
+    samples: [B, C, ...] of this run
     """
     now = describe_result(samples)
     if now["digest"] == recipe.result["digest"]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-MEASURES = ("timestep", "noise", "steps")
-STEP_COUNTS = ("exact", "proportional")
+Measure = Literal["timestep", "noise", "steps"]
+StepCount = Literal["exact", "proportional"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+STEP_COUNTS: tuple[StepCount, ...] = get_args(StepCount)
 
-CUT_ROWS = 1000
 LAST_TIMESTEP = 999
 MOST_STOCK_STEPS = 1_000_000
 
@@ -51,47 +53,43 @@ class NoiseSchedule:
         return float(np.interp(math.log(max(sigma, 1e-30)), log_rows, np.arange(len(log_rows))))
 
     def timestep(self, sigma: float) -> float:
-        """The place of a sigma on the axis of training timesteps, 0..999 whatever the table's length."""
+        """Where a sigma lies on the axis of training timesteps, 0..999 whatever the table's length."""
         return self.row(sigma) / (len(self.sigmas) - 1) * LAST_TIMESTEP
 
 
-class CutSampling:
-    """The part of a schedule at and below one sigma, in the form that ComfyUI's schedulers read.
+Scheduler = Callable[[float | None, int], Tensor]
+"""(first sigma, or None for the model's own largest; steps) -> sigmas, falling, ending in 0."""
 
-    It has the attributes of a ``model_sampling`` that schedulers use: ``sigmas``, ``sigma_min``, ``sigma_max`` and
-    the two maps ``timestep`` and ``sigma``, which are inverses of each other on 1000 rows spaced evenly over the
-    original rows.
+
+@dataclass(frozen=True)
+class StrengthSettings:
+    """How strong a run is, and how it gets down from there.
+
+    scheduler:  the name of the scheduler, as the host knows it
+    steps:      1 or more
+    strength:   0 (unchanged) .. 1 (all noise)
+    measure:    what strength is a share of: training timesteps, noise, or steps as in ComfyUI's own ``denoise``
+    step_count: whether ``steps`` are all executed, or only their share ``strength``
     """
 
-    def __init__(self, schedule: NoiseSchedule, start: float) -> None:
-        log_rows = schedule.sigmas.log().numpy()
-        rows = np.linspace(0.0, schedule.row(start), CUT_ROWS)
-        self._log_sigmas = np.interp(rows, np.arange(len(log_rows)), log_rows)
-        self._log_sigmas[-1] = math.log(start)
-        self.sigmas = torch.from_numpy(np.exp(self._log_sigmas))
-        self.log_sigmas = torch.from_numpy(self._log_sigmas)
+    scheduler: str
+    steps: int
+    strength: float
+    measure: Measure = "timestep"
+    step_count: StepCount = "exact"
 
-    @property
-    def sigma_min(self) -> Tensor:
-        """The lowest of the rows."""
-        return self.sigmas[0]
-
-    @property
-    def sigma_max(self) -> Tensor:
-        """The highest of the rows: the start."""
-        return self.sigmas[-1]
-
-    def timestep(self, sigma: Tensor) -> Tensor:
-        """Sigma -> row, 0..999."""
-        return torch.as_tensor(np.interp(sigma.log().numpy(), self._log_sigmas, np.arange(CUT_ROWS)))
-
-    def sigma(self, timestep: Tensor) -> Tensor:
-        """Row, 0..999 -> sigma."""
-        return torch.as_tensor(np.interp(timestep.numpy(), np.arange(CUT_ROWS), self._log_sigmas)).exp()
-
-
-Spacing = Callable[[CutSampling | None, int], Tensor]
-"""A scheduler: (the cut schedule, or None for the model's own; steps) -> sigmas, falling, ending in 0."""
+    def check(self) -> None:
+        """Raise ValueError for a strength outside 0..1 or not a number, steps below 1, an unknown word."""
+        if not 0.0 <= self.strength <= 1.0:
+            raise ValueError(
+                f"strength must be a number from 0 to 1, got {self.strength}; 0 leaves the picture as it is"
+            )
+        if self.steps < 1:
+            raise ValueError(f"steps must be 1 or more, got {self.steps}")
+        if self.measure not in MEASURES:
+            raise ValueError(f"measure must be one of {', '.join(MEASURES)}, got {self.measure!r}")
+        if self.step_count not in STEP_COUNTS:
+            raise ValueError(f"step_count must be one of {', '.join(STEP_COUNTS)}, got {self.step_count!r}")
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,7 @@ class StrengthPlan:
     """
 
     sigmas: Tensor
-    strength: float
-    measure: str
-    step_count: str
+    settings: StrengthSettings
     capped: bool
 
     @property
@@ -117,6 +113,26 @@ class StrengthPlan:
     def steps(self) -> int:
         """How many steps are executed."""
         return max(0, len(self.sigmas) - 1)
+
+    def describe(self, schedule: NoiseSchedule) -> dict[str, Any]:
+        """The plan in plain numbers, for reports and the curve in the node's body."""
+        start, settings = self.start_sigma, self.settings
+        return {
+            "strength": settings.strength,
+            "measure": settings.measure,
+            "step_count": settings.step_count,
+            "scheduler": settings.scheduler,
+            "start_sigma": start,
+            "start_timestep": schedule.timestep(start) if start else 0.0,
+            "snr_db": snr_db(start, schedule.flow),
+            "noise_share": noise_share(start, schedule.flow),
+            "planned_calls": self.steps,
+            "capped": self.capped,
+            "sigma_max": schedule.sigma_max,
+            "family": "flow" if schedule.flow else "VE",
+            "sigmas": self.sigmas.tolist(),
+            "timesteps": [schedule.timestep(sigma) if sigma else 0.0 for sigma in self.sigmas.tolist()],
+        }
 
 
 def noise_share(sigma: float, flow: bool) -> float:
@@ -139,7 +155,7 @@ def snr_db(sigma: float, flow: bool) -> float:
     return 20.0 * math.log10(signal / sigma) if signal > 0.0 else -math.inf
 
 
-def executed_steps(steps: int, strength: float, step_count: str) -> int:
+def executed_steps(steps: int, strength: float, step_count: StepCount) -> int:
     """How many steps are run: ``steps`` itself, or its share ``max(1, floor(steps * strength))``.
 
     The small epsilon keeps 50 * 0.58 = 28.999… from losing a step.
@@ -149,7 +165,7 @@ def executed_steps(steps: int, strength: float, step_count: str) -> int:
     return max(1, math.floor(steps * strength + 1e-6))
 
 
-def start_sigma(schedule: NoiseSchedule, strength: float, measure: str) -> tuple[float, bool]:
+def start_sigma(schedule: NoiseSchedule, strength: float, measure: Measure) -> tuple[float, bool]:
     """The first sigma for a strength, and whether it had to be capped at the model's largest.
 
     ``timestep``: sigma at t = strength * (T - 1), through the model's own map (SDEdit, arXiv:2108.01073, t0).
@@ -163,50 +179,42 @@ def start_sigma(schedule: NoiseSchedule, strength: float, measure: str) -> tuple
     return (largest, True) if wanted > largest * (1.0 + 1e-6) else (min(wanted, largest), False)
 
 
-def strength_sigmas(
-    schedule: NoiseSchedule,
-    spacing: Spacing,
-    steps: int,
-    strength: float,
-    measure: str = "timestep",
-    step_count: str = "exact",
-) -> StrengthPlan:
+def strength_sigmas(schedule: NoiseSchedule, scheduler: Scheduler, settings: StrengthSettings) -> StrengthPlan:
     """The sigmas of a run that starts at a given strength.
 
     For the measures ``timestep`` and ``noise`` the first sigma is exact whatever the scheduler and the number of
     steps: the scheduler sees only the part of the schedule below it, and shapes the way down. For ``steps`` the
     sigmas are those of ComfyUI's own ``denoise``: the last steps of a longer schedule.
 
-    steps:    1 or more
-    strength: 0 (unchanged, no sigmas) .. 1 (all noise)
-    raises:   ValueError for a strength outside 0..1 or not a number, steps below 1, an unknown measure or step count
+    raises: ValueError for settings that make no sense
     """
-    _check(steps, strength, measure, step_count)
-    if strength == 0.0:
-        return StrengthPlan(torch.zeros(0), strength, measure, step_count, capped=False)
-    count = executed_steps(steps, strength, step_count)
-    if measure == "steps":
-        return StrengthPlan(
-            _stock_sigmas(schedule, spacing, steps, count, strength, step_count), strength, measure, step_count, False
-        )
-    start, capped = start_sigma(schedule, strength, measure)
-    return StrengthPlan(sigmas_from(schedule, spacing, start, count), strength, measure, step_count, capped)
+    settings.check()
+    if settings.strength == 0.0:
+        return StrengthPlan(torch.zeros(0), settings, capped=False)
+    if settings.measure == "steps":
+        return StrengthPlan(_stock_sigmas(schedule, scheduler, settings), settings, capped=False)
+    start, capped = start_sigma(schedule, settings.strength, settings.measure)
+    steps = executed_steps(settings.steps, settings.strength, settings.step_count)
+    return StrengthPlan(sigmas_from(schedule, scheduler, start, steps), settings, capped)
 
 
-def sigmas_from(schedule: NoiseSchedule, spacing: Spacing, start: float, steps: int) -> Tensor:
+def sigmas_from(schedule: NoiseSchedule, scheduler: Scheduler, start: float, steps: int) -> Tensor:
     """Exactly ``steps`` sigmas from ``start`` down, spaced as the scheduler likes, and a final 0.
 
     returns: [steps + 1] float32, strictly falling
     """
     if start <= schedule.sigma_min or steps == 1:
         return _even(start, steps)
-    return repaired(spacing(CutSampling(schedule, start), steps), start, steps)
+    return repaired(scheduler(start, steps), start, steps)
 
 
 def repaired(sigmas: Tensor, start: float, steps: int) -> Tensor:
     """A scheduler's sigmas made sound: finite, strictly falling from ``start``, exactly ``steps`` of them, then 0.
 
     Schedulers that are sound already pass through unchanged, up to the rounding of the first one.
+
+    sigmas:  [any] of any type, with or without a final 0
+    returns: [steps + 1] float32
     """
     raw = sigmas.double()
     raw = torch.unique(raw[torch.isfinite(raw) & (raw > 0)]).flip(0)
@@ -231,28 +239,30 @@ def _closed(sigmas: Tensor, start: float) -> Tensor:
     return out
 
 
-def _stock_sigmas(
-    schedule: NoiseSchedule, spacing: Spacing, steps: int, count: int, strength: float, step_count: str
-) -> Tensor:
+def _stock_sigmas(schedule: NoiseSchedule, scheduler: Scheduler, settings: StrengthSettings) -> Tensor:
     """The tail that ComfyUI's ``denoise`` runs (``exact``), or the last share of a schedule of ``steps``."""
-    total = int(steps / strength) if step_count == "exact" and strength < 1.0 else steps
+    steps, strength = settings.steps, settings.strength
+    total = int(steps / strength) if settings.step_count == "exact" and strength < 1.0 else steps
     if total > MOST_STOCK_STEPS:
         raise ValueError(
             f"strength {strength} with measure 'steps' needs a schedule of {total} steps; "
             f"use a larger strength, fewer steps, or the measure 'timestep'"
         )
-    sigmas = spacing(None, total)
+    sigmas = scheduler(None, total)
     if not bool(torch.isfinite(sigmas).all()):
         sigmas = repaired(sigmas, schedule.sigma_max, total)
-    return sigmas[max(0, len(sigmas) - (count + 1)) :]
+    kept = executed_steps(steps, strength, settings.step_count) + 1
+    return sigmas[max(0, len(sigmas) - kept) :]
 
 
-def _check(steps: int, strength: float, measure: str, step_count: str) -> None:
-    if not 0.0 <= strength <= 1.0:
-        raise ValueError(f"strength must be a number from 0 to 1, got {strength}; 0 leaves the picture as it is")
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more, got {steps}")
-    if measure not in MEASURES:
-        raise ValueError(f"measure must be one of {', '.join(MEASURES)}, got {measure!r}")
-    if step_count not in STEP_COUNTS:
-        raise ValueError(f"step_count must be one of {', '.join(STEP_COUNTS)}, got {step_count!r}")
+def check_sigmas(sigmas: Tensor) -> None:
+    """Raise ValueError unless the sigmas are one finite list, not negative, and run downwards."""
+    if sigmas.ndim != 1 or not bool(torch.isfinite(sigmas).all()) or bool((sigmas < 0).any()):
+        raise ValueError(
+            "sigmas: they must be one list of finite numbers, 0 or more; use StrengthScheduler to make them"
+        )
+    if len(sigmas) > 1 and float(sigmas[0]) <= float(sigmas[-1]):
+        raise ValueError(
+            f"sigmas: they rise from {float(sigmas[0]):.4g} to {float(sigmas[-1]):.4g}, but sampling goes downwards; "
+            f"remove FlipSigmas, or use DDIMInvert to go up"
+        )

@@ -9,7 +9,7 @@ from .noise import SEED_LIMIT
 
 MOST_SEEDS = 4096
 MOST_STRENGTHS = 1000
-STYLE_PLACE = "{style}"
+STYLE_SLOT = "{style}"
 STRENGTH_RANGE = r"([\d.]+?)\s*\.\.\s*([\d.]+)\s*x\s*(\d+)(?:\s+(linear|ease))?"
 
 
@@ -21,17 +21,17 @@ def parse_strengths(text: str, name: str = "strengths") -> list[float]:
     raises: ValueError naming the input, the word and its position
     """
     strengths: list[float] = []
-    for word, place in words(text):
+    for word, position in words(text):
         try:
             part = _strength_range(word) if "x" in word else [float(word)]
         except ValueError:
             way_out = "write numbers from 0 to 1 separated by commas, like 0.6, 0.4, 0.2, or a range like 0.7..0.3 x5"
-            raise _fault(name, word, place, way_out) from None
+            raise _fault(name, word, position, way_out) from None
         if not all(0.0 <= strength <= 1.0 for strength in part):
-            raise _fault(name, word, place, "a strength lies between 0 and 1")
+            raise _fault(name, word, position, "a strength lies between 0 and 1")
         strengths.extend(part)
         if len(strengths) > MOST_STRENGTHS:
-            raise _fault(name, word, place, f"at most {MOST_STRENGTHS} strengths fit in one list")
+            raise _fault(name, word, position, f"at most {MOST_STRENGTHS} strengths fit in one list")
     return strengths
 
 
@@ -41,7 +41,7 @@ def _strength_range(word: str) -> list[float]:
     if match is None:
         raise ValueError(word)
     first, last, count = float(match[1]), float(match[2]), min(int(match[3]), MOST_STRENGTHS + 1)
-    shares = [place / max(1, count - 1) for place in range(count)]
+    shares = [index / max(1, count - 1) for index in range(count)]
     if match[4] == "ease":
         shares = [(1 - math.cos(math.pi * share)) / 2 for share in shares]
     return [first + (last - first) * share for share in shares]
@@ -54,13 +54,13 @@ def parse_numbers(text: str, name: str, low: float, high: float, whole: bool = F
     """
     numbers = []
     kind = "whole numbers" if whole else "numbers"
-    for word, place in words(text):
+    for word, position in words(text):
         try:
             number = float(int(word)) if whole else float(word)
         except ValueError:
-            raise _fault(name, word, place, f"write {kind} from {low:g} to {high:g} separated by commas") from None
+            raise _fault(name, word, position, f"write {kind} from {low:g} to {high:g} separated by commas") from None
         if not low <= number <= high:
-            raise _fault(name, word, place, f"it must lie between {low:g} and {high:g}")
+            raise _fault(name, word, position, f"it must lie between {low:g} and {high:g}")
         numbers.append(number)
     return numbers
 
@@ -70,15 +70,15 @@ def parse_styles(styles: str, template: str) -> list[tuple[str, str]]:
 
     raises: ValueError where the template has no place for the style, or a line is empty
     """
-    if STYLE_PLACE not in template:
-        raise ValueError(f"template: it does not say where the style goes; put {STYLE_PLACE} into it")
+    if STYLE_SLOT not in template:
+        raise ValueError(f"template: it does not say where the style goes; put {STYLE_SLOT} into it")
     lines = styles.rstrip().splitlines()
     if not lines:
         raise ValueError("styles is empty; write one style on each line, like oil painting")
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if not line.strip():
-            raise ValueError(f"styles: line {place + 1} is empty; write a style there or remove the line")
-    return [(line.strip(), template.replace(STYLE_PLACE, line.strip())) for line in lines]
+            raise ValueError(f"styles: line {index + 1} is empty; write a style there or remove the line")
+    return [(line.strip(), template.replace(STYLE_SLOT, line.strip())) for line in lines]
 
 
 def parse_seeds(text: str, name: str = "seeds") -> list[int]:
@@ -87,15 +87,15 @@ def parse_seeds(text: str, name: str = "seeds") -> list[int]:
     raises: ValueError naming the input, the word and its position
     """
     seeds: list[int] = []
-    for word, place in words(text):
+    for word, position in words(text):
         match = re.fullmatch(r"(\d+)(?:\s*\.\.\s*(\d+))?", word)
         if match is None:
-            raise _fault(name, word, place, "write whole numbers and ranges, like 1, 5, 9..12")
+            raise _fault(name, word, position, "write whole numbers and ranges, like 1, 5, 9..12")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last >= SEED_LIMIT:
-            raise _fault(name, word, place, f"a range counts upwards, and a seed is at most {SEED_LIMIT - 1}")
+            raise _fault(name, word, position, f"a range counts upwards, and a seed is at most {SEED_LIMIT - 1}")
         if len(seeds) + last - first >= MOST_SEEDS:
-            raise _fault(name, word, place, f"at most {MOST_SEEDS} seeds fit in one list")
+            raise _fault(name, word, position, f"at most {MOST_SEEDS} seeds fit in one list")
         seeds.extend(range(first, last + 1))
     return seeds
 
@@ -105,5 +105,5 @@ def words(text: str) -> list[tuple[str, int]]:
     return [(match[0].strip(), match.start() + 1) for match in re.finditer(r"[^,;\n\s][^,;\n]*", text)]
 
 
-def _fault(name: str, word: str, place: int, way_out: str) -> ValueError:
-    return ValueError(f"{name}: {word!r} at character {place} is not understood; {way_out}")
+def _fault(name: str, word: str, position: int, way_out: str) -> ValueError:
+    return ValueError(f"{name}: {word!r} at character {position} is not understood; {way_out}")

@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from .inversion import Denoise, InputScale, Path
+from .inversion import Denoise, InputDivisor
 
 FAITHFUL, CLOSE = 35.0, 25.0
 """Latent PSNR in dB from which on no difference is seen, and from which on it is small."""
 
 
-class MissMeter:
-    """Adds up what the Euler steps down will miss a walk up by, as far as the walk shows it without a further call.
+class RoundTripError:
+    """Adds up the error of the Euler steps down after a walk up, as far as the walk shows it without a further call.
 
-    A step down lands at (σ/σ⁺) x⁺ + (1 - σ/σ⁺) D(x⁺, σ⁺), and should land at x. The answer that the walk saw last near
-    x⁺ stands for D(x⁺). Further down a miss shrinks as pictures do under noise: by the strength of a noised picture.
+    A step down lands at (σ/σ⁺) x⁺ + (1 - σ/σ⁺) D(x⁺, σ⁺), and should land at x. The answer that the walk got last near
+    x⁺ stands for D(x⁺). Further down an error shrinks as pictures do under noise: by what the model divides its input
+    by.
 
-    worst: the largest miss of a single step, root mean square
-    total: all misses, carried down to the picture; a tensor like it, None before the first step
+    x: [B, C, ...] the clean picture, where the walk starts
+
+    worst: the largest error of a single step, root mean square
+    total: all errors, carried down to the picture, [B, C, ...]; None before the first step
     """
 
-    def __init__(self, x: Tensor, input_scale: InputScale) -> None:
-        self.before, self.sigma = x, 0.0
-        self.input_scale = input_scale
-        self.answer, self.asked_at = x, 0.0
+    def __init__(self, x: Tensor, input_divisor: InputDivisor) -> None:
+        self.state, self.sigma = x, 0.0
+        self.input_divisor = input_divisor
+        self.denoised, self.sigma_next = x, 0.0
         self.worst = 0.0
         self.total: Tensor | None = None
 
     def listening(self, denoise: Denoise) -> Denoise:
-        """The same model, heard by this meter."""
+        """The same model, whose last answer this remembers."""
 
         def ask(x: Tensor, sigma: float) -> Tensor:
-            self.answer, self.asked_at = denoise(x, sigma), sigma
-            return self.answer
+            self.denoised, self.sigma_next = denoise(x, sigma), sigma
+            return self.denoised
 
         return ask
 
     def found(self, state: Tensor) -> None:
-        """The state above the last one was found, from answers at its own sigma."""
-        share = self.sigma / self.asked_at
-        miss = share * state + (1 - share) * self.answer - self.before
-        self.worst = max(self.worst, float(miss.square().mean().sqrt()))
-        miss = miss / self.input_scale(self.sigma)
-        self.total = miss if self.total is None else self.total + miss
-        self.before, self.sigma = state, self.asked_at
+        """The walk has found its next state, [B, C, ...], from answers at that state's own sigma."""
+        ratio = self.sigma / self.sigma_next
+        error = ratio * state + (1 - ratio) * self.denoised - self.state
+        self.worst = max(self.worst, float(error.square().mean().sqrt()))
+        error = error / self.input_divisor(self.sigma)
+        self.total = error if self.total is None else self.total + error
+        self.state, self.sigma = state, self.sigma_next
 
 
 @dataclass(frozen=True)
@@ -64,35 +69,47 @@ class Residual:
     picture: float
 
 
-def residual_of(method: str, path: Path, meter: MissMeter) -> Residual:
-    """What a walk up shows for free; ``meter`` has listened to it."""
-    rounding = float(torch.finfo(torch.float32).eps ** 2 * path.state.square().mean())
-    if method in ("ddim", "corrected"):
-        expected = 0.0 if meter.total is None else float(meter.total.square().mean())
-        return Residual("what a step down will miss, from the last answers of the way up", meter.worst, expected)
-    if method == "exact":
-        return Residual("rounding only: the way down undoes every step", math.sqrt(rounding), rounding)
-    largest = max((float(one.square().mean().sqrt()) for one in path.corrections), default=0.0)
-    what = "the miss that is put right after a step down" if method == "pinned" else "the noise that a step down adds"
-    return Residual(what, largest, rounding)
+def path_residual(error: RoundTripError) -> Residual:
+    """Of a method whose way down is plain Euler: what the way up foretells."""
+    expected = 0.0 if error.total is None else float(error.total.square().mean())
+    return Residual("the error of a step down, foretold from the last answers of the way up", error.worst, expected)
+
+
+def rounding_residual(state: Tensor) -> Residual:
+    """Of a method whose way down undoes every step; ``state`` is the noise, [B, C, ...]."""
+    rounding = _rounding(state)
+    return Residual("rounding only: the way down undoes every step", math.sqrt(rounding), rounding)
+
+
+def corrections_residual(meaning: str, state: Tensor, corrections: Sequence[Tensor]) -> Residual:
+    """Of a method that adds corrections on its way down, which ``meaning`` describes."""
+    largest = max((float(one.square().mean().sqrt()) for one in corrections), default=0.0)
+    return Residual(meaning, largest, _rounding(state))
+
+
+def _rounding(state: Tensor) -> float:
+    return float(torch.finfo(torch.float32).eps ** 2 * state.square().mean())
+
+
+Level = Literal["good", "fair", "poor"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How well the picture comes back, for people.
+    """How well the picture comes back, for people; ``text`` is a sentence."""
 
-    level: good, fair or poor
-    text:  a sentence
-    """
-
-    level: str
+    level: Level
     text: str
 
 
 def judge(error: float, clean: Tensor, measured: bool) -> Verdict:
-    """The mean squared error of a latent picture, measured or expected at most, in words."""
+    """The mean squared error of a latent picture, measured or expected at most, in words.
+
+    clean: [B, C, ...] the picture, in the space that the error was measured in
+    """
     peak = float(clean.max() - clean.min()) or 1.0
     quality = math.inf if error == 0 else 10 * math.log10(peak**2 / error)  # NaN is the worst of all
+    level: Level
     if quality > FAITHFUL:
         level, seen = "good", "faithfully"
     elif quality > CLOSE:

@@ -2,7 +2,7 @@
  * What the StrengthScheduler shows of a schedule: numbers in, SVG paths and short texts out. Nothing here touches a page.
  *
  * A payload holds `sigmas` (falling, closed by 0), `timesteps` of the same sigmas in 0…999, `strength`, `start_sigma`,
- * `start_timestep`, `snr_db` (null where infinite), `model_calls`, `capped`, `sigma_max`, `family` ("VE" or "flow") and,
+ * `start_timestep`, `snr_db` (null where infinite), `planned_calls`, `capped`, `sigma_max`, `family` ("VE" or "flow") and,
  * where the browser has worked it out without the model, `estimated`.
  */
 
@@ -53,9 +53,9 @@ function entryText({ start_timestep, start_sigma, snr_db }) {
 }
 
 /** What it costs: samplers like euler call the model once a step, and guidance (cfg above 1) doubles every call. */
-function costText({ sigmas, model_calls }) {
+function costText({ sigmas, planned_calls }) {
   const steps = counted(sigmas.length - 1, "step");
-  return `${steps} · ${counted(model_calls, "model call")} (${2 * model_calls} with cfg > 1)`;
+  return `${steps} · ${counted(planned_calls, "model call")} (${2 * planned_calls} with cfg > 1)`;
 }
 
 /** Warnings, each a sentence; most schedules have none. */

@@ -148,7 +148,7 @@ export function estimate(settings) {
     start_sigma: start,
     start_timestep: sigmas.length > 0 ? timestepOf(start) : 0,
     snr_db: start > 0 ? -20 * Math.log10(start) : null,
-    model_calls: sigmas.length,
+    planned_calls: sigmas.length,
     capped: settings.measure === "noise" && settings.strength > SIGMA_MAX / (1 + SIGMA_MAX),
     sigma_max: SIGMA_MAX,
     family: "VE",

@@ -1,6 +1,6 @@
 import { api } from "../../scripts/api.js";
 
-/** The address of a picture that a node has saved; `place` is what the server says of it. */
-export function serverFile(place) {
-  return api.apiURL(`/view?${new URLSearchParams(place)}`);
+/** The address of a picture that a node has saved; `file` is what the server says of it. */
+export function serverFile(file) {
+  return api.apiURL(`/view?${new URLSearchParams(file)}`);
 }

@@ -28,15 +28,15 @@ function tile({ seed, strength, image }) {
   return button;
 }
 
-/** Puts a text on the clipboard; `place` lies in the page and lends its room where the browser has no clipboard. */
-async function copy(text, place) {
+/** Puts a text on the clipboard; `parent` lies in the page and lends its room where the browser has no clipboard. */
+async function copy(text, parent) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
     const field = document.createElement("textarea");
     field.value = text;
-    place.append(field);
+    parent.append(field);
     field.select();
     const copied = document.execCommand("copy");
     field.remove();
@@ -79,7 +79,7 @@ function addSheet(node) {
   });
   takeWheel(tiles);
   const receive = (message) => {
-    const kept = message.place; // what is shown already stays, and so does where the user has scrolled to
+    const kept = message.first; // what is shown already stays, and so does where the user has scrolled to
     sheet = merged(sheet ?? { items: [] }, message);
     line.textContent = summary(sheet);
     tiles.replaceChildren(...[...tiles.children].slice(0, kept), ...sheet.items.slice(kept).map(tile));

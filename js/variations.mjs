@@ -1,13 +1,13 @@
 /**
  * What the VariationBatch shows of its run. Nothing here touches a page.
  *
- * The server sends `total`, how many variations the run makes, and `items`, those that are finished from `place` of the
+ * The server sends `total`, how many variations the run makes, and `items`, those that are finished from `first` of the
  * list on, each with `seed` (a text), `strength` and `image` (a file on the server, or null).
  */
 
-/** The sheet with a message of the server taken in; what starts at place 0 starts anew. */
-export function merged(sheet, { total, place, items }) {
-  return { total, items: [...(place ? sheet.items.slice(0, place) : []), ...items] };
+/** The sheet with a message of the server taken in; what starts at 0 starts anew. */
+export function merged(sheet, { total, first, items }) {
+  return { total, items: [...(first ? sheet.items.slice(0, first) : []), ...items] };
 }
 
 /** The line above the sheet; `sheet` is null before the first run. */

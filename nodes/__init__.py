@@ -1,5 +1,6 @@
 """The pack's nodes by id; ids and input names never change once released."""
 
+from .all_in_one import AllInOne
 from .compare import CompareImages, StrengthPlot
 from .demo import DemoCheckpoint
 from .folder import FolderImage
@@ -12,7 +13,7 @@ from .null_text import NullTextOptimize
 from .preset import StrengthPreset
 from .prompts import PromptSchedule
 from .refine import ProgressiveRefine, RefinePass
-from .sampling import AllInOne, GuidedSampler
+from .sampling import GuidedSampler
 from .schedule import StrengthScheduler
 from .style import StyleBatch
 from .tiles import TiledRefine

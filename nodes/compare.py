@@ -1,17 +1,19 @@
 """StrengthPlot and CompareImages: seeing and measuring what happened."""
 
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
 import torch
 from comfy_api.latest import io
 
+from .. import host
+from ..core.mask import resized_mask
 from ..core.metrics import changed_pixels, masked_pair, mse, psnr, ssim
 from ..core.plot import draw_strengths, strength_figures
-from ..core.report import report
-from ..core.schedule import STEP_COUNTS
+from ..core.report import Report
+from ..core.schedule import STEP_COUNTS, Measure, StepCount, StrengthSettings
+from ..core.sheet import from_pillow
 from ..core.text import parse_strengths
-from . import host, inputs
+from . import inputs
 
 MOST_STRENGTHS = 101
 EQUAL_DECIBELS = 200.0  # the PSNR of equal pictures is infinite, which neither JSON nor a FLOAT widget can say
@@ -59,21 +61,20 @@ class StrengthPlot(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
+        model: io.Model.Type,
         scheduler: str,
         steps: int,
         strengths: str,
-        measure: str = "timestep",
-        step_count: str = "proportional",
+        measure: Measure = "timestep",
+        step_count: StepCount = "proportional",
     ) -> io.NodeOutput:
         values = parse_strengths(strengths)
         if not 1 <= len(values) <= MOST_STRENGTHS:
             raise ValueError(f"strengths: name 1 to {MOST_STRENGTHS} numbers, like 0.2, 0.5, 0.8; got {len(values)}")
-        figures = strength_figures(
-            host.noise_schedule(model), host.spacing(model, scheduler), steps, values, measure, step_count
-        )
+        settings = StrengthSettings(scheduler, steps, 0.0, measure, step_count)
+        figures = strength_figures(host.noise_schedule(model), host.scheduler_of(model, scheduler), settings, values)
         plot = draw_strengths(figures, f"{steps} steps, scheduler {scheduler}, measure {measure}, {step_count}")
-        return io.NodeOutput(torch.from_numpy(np.asarray(plot, dtype=np.float32) / 255)[None])
+        return io.NodeOutput(from_pillow(plot))
 
 
 class CompareImages(io.ComfyNode):
@@ -108,13 +109,16 @@ class CompareImages(io.ComfyNode):
 
     @classmethod
     def execute(cls, image_a: torch.Tensor, image_b: torch.Tensor, mask: torch.Tensor | None = None) -> io.NodeOutput:
+        report = Report(host.versions())
         first, second = _same_shape(image_a, image_b)
-        counted = (first, second) if mask is None else masked_pair(first, second, host.mask_for(mask, first))
+        counted = first, second
+        if mask is not None:
+            counted = masked_pair(first, second, resized_mask(mask, *first.shape[1:3]))
         if counted[0].numel() == 0:
             raise ValueError("mask: nothing is left under it; paint it white where the pictures should be compared")
         error, decibels, similarity = mse(*counted), min(psnr(*counted), EQUAL_DECIBELS), ssim(first, second)
         facts = {"changed_pixels": changed_pixels(first, second), "pixels": first[..., 0].numel()}
-        text = report(mse=error, psnr=decibels, ssim=similarity, identical=facts["changed_pixels"] == 0, **facts)
+        text = report.text(mse=error, psnr=decibels, ssim=similarity, identical=facts["changed_pixels"] == 0, **facts)
         return io.NodeOutput(error, decibels, similarity, text)
 
 

@@ -1,13 +1,14 @@
 """DemoCheckpoint: a tiny checkpoint that ships with the pack, to try it without a download."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
-import numpy as np
-import torch
 from comfy_api.latest import io
 from PIL import Image
 
-from . import host
+from .. import host
+from ..core.sheet import from_pillow
 
 FOLDER = Path(__file__).parent.parent / "demo"
 FAMILIES = ("eps", "flow")
@@ -47,8 +48,6 @@ class DemoCheckpoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, family: str) -> io.NodeOutput:
-        drawing = np.asarray(Image.open(FOLDER / "drawing.png").convert("RGB"), dtype=np.float32) / 255
-        loaded = (
-            host.load_demo_checkpoint(FOLDER, family) if family in FAMILIES else host.load_saved_demo_checkpoint(family)
-        )
-        return io.NodeOutput(*loaded, torch.from_numpy(drawing)[None])
+        load = host.load_saved_demo_checkpoint
+        models = host.load_demo_checkpoint(FOLDER, family) if family in FAMILIES else load(family)
+        return io.NodeOutput(*models, from_pillow(Image.open(FOLDER / "drawing.png")))

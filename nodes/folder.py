@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io
 
+from .. import host
 from ..core.noise import SEED_LIMIT
-from . import host
 
 
 class FolderImage(io.ComfyNode):
@@ -52,12 +54,12 @@ class FolderImage(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, folder: str, index: int, pattern: str) -> Any:
-        pictures, _ = host.pictures_in(folder, pattern)
+        pictures, _ = pictures_in(folder, pattern)
         return (len(pictures), *host.file_state(pictures[index])) if index < len(pictures) else float("nan")
 
     @classmethod
     def execute(cls, folder: str, index: int, pattern: str) -> io.NodeOutput:
-        pictures, others = host.pictures_in(folder, pattern)
+        pictures, others = pictures_in(folder, pattern)
         if not pictures:
             raise ValueError(
                 f"folder: there is no picture like {pattern!r} in {folder or 'the input folder'!r}; {_left_out(others)}"
@@ -75,8 +77,22 @@ class FolderImage(io.ComfyNode):
         return io.NodeOutput(image, mask, path.stem, len(pictures))
 
 
+def pictures_in(folder: str, pattern: str) -> tuple[list[Path], list[str]]:
+    """The pictures of a folder inside ComfyUI's input folder, by name, and the names of files that are not pictures.
+
+    raises: ValueError where the folder lies elsewhere or does not exist
+    """
+    root = host.input_folder()
+    path = (root / folder).resolve()
+    if not path.is_relative_to(root) or not path.is_dir():
+        raise ValueError(f"folder: {folder!r} is no folder inside ComfyUI's input folder {str(root)!r}; put it there")
+    files = sorted(file for file in path.iterdir() if file.is_file() and fnmatch(file.name, pattern))
+    pictures = [file for file in files if host.is_picture(file)]
+    return pictures, [file.name for file in files if file not in set(pictures)]
+
+
 def _left_out(others: list[str]) -> str:
-    """In words, which files of the folder are no pictures."""
+    """In words, which files of the folder are not pictures."""
     if not others:
         return "every file in it was a picture"
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""

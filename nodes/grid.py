@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,14 +10,15 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..core.grid import AXES, Axis, Cell, count_marks, distinct, parse_axis, plan_cells, run_of
+from .. import host
+from ..core.grid import AXES, UNCHANGED, Axis, AxisName, Cell, count_marks, distinct, parse_axis, plan_cells, run_of
+from ..core.kept import Kept
 from ..core.metrics import ssim
-from ..core.report import plain, report
-from ..core.schedule import StrengthPlan
+from ..core.report import Report, Work, plain
+from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
 from ..core.sheet import from_pillow, labelled_grid, to_pillow
 from ..core.text import parse_seeds
-from . import host, inputs
-from .schedule import plan_strength
+from . import inputs
 
 KEPT_GRIDS = 2
 
@@ -40,11 +40,11 @@ class StrengthGrid(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         def axis(name: str, default: str, values: str) -> list[Any]:
-            place = "rows" if name == "row" else "columns"
+            across = "rows" if name == "row" else "columns"
             first = [default, *(one for one in AXES if one != default)]
             return [
                 io.Combo.Input(
-                    place, options=first, default=default, tooltip=f"The setting that changes along the {place}."
+                    across, options=first, default=default, tooltip=f"The setting that changes along the {across}."
                 ),
                 io.String.Input(
                     f"{name}_values",
@@ -109,7 +109,7 @@ class StrengthGrid(io.ComfyNode):
         if rows is None or row_values is None or columns is None or column_values is None:
             return True
         try:
-            plan_cells(*read_axes(rows, row_values, columns, column_values), Cell(0.5, 1.0, 1, "", "", 0))
+            plan_cells(*read_axes(rows, row_values, columns, column_values), UNCHANGED)
         except ValueError as error:
             return str(error)
         return True
@@ -117,14 +117,14 @@ class StrengthGrid(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        positive: Any,
-        negative: Any,
-        latent: dict[str, Any],
-        vae: Any,
-        rows: str,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
+        latent: io.Latent.Type,
+        vae: io.Vae.Type,
+        rows: AxisName,
         row_values: str,
-        columns: str,
+        columns: AxisName,
         column_values: str,
         strength: float,
         steps: int,
@@ -132,49 +132,30 @@ class StrengthGrid(io.ComfyNode):
         sampler_name: str,
         scheduler: str,
         seed: int,
-        clip: Any = None,
+        clip: io.Clip.Type | None = None,
         mask: torch.Tensor | None = None,
-        measure: str = "timestep",
-        step_count: str = "exact",
-        sampler: Any = None,
+        measure: Measure = "timestep",
+        step_count: StepCount = "exact",
+        sampler: io.Sampler.Type | None = None,
         marks: str = "",
     ) -> io.NodeOutput:
-        began = time.perf_counter()
+        report = Report(host.versions())
         axes = read_axes(rows, row_values, columns, column_values)
         cells = plan_cells(*axes, Cell(strength, cfg, steps, sampler_name, scheduler, seed))
-        if clip is None and "prompt" in (rows, columns):
-            raise ValueError("clip: it is not connected, but one axis is prompt; connect the CLIP of the model")
-        if sampler is not None and "sampler" in (rows, columns):
-            raise ValueError("sampler: it is connected, but one axis is sampler; disconnect it or choose another axis")
-        opened = host.open_clean_latent(model, latent, mask)
-        if len(opened.samples) != 1:
-            raise ValueError(
-                f"latent: it holds {len(opened.samples)} pictures, but a grid shows one; pick it with Latent From Batch"
-            )
-        plans = {
-            run: plan_strength(model, run.scheduler or scheduler, run.steps, run.strength, measure, step_count)
-            for run in distinct(cells)
-        }
-        done = _finished_with(model, positive, negative, latent, vae, clip, mask, sampler, measure, step_count)
-        new = _run_missing(model, positive, negative, vae, clip, sampler, opened, plans, done)
+        _check_connected(axes, clip, sampler)
+        opened = _one_picture(host.open_clean_latent(model, latent, mask))
+        settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
+        plans = {cell: host.plan_strength(model, _settings_of(cell, settings)) for cell in distinct(cells)}
+        sources = (positive, negative, latent, vae, clip, mask, sampler, measure, step_count)
+        done = _finished.setdefault(model, Kept(KEPT_GRIDS)).get(sources, dict)
+        painter = Painter(host.Guidance(model, positive, negative, cfg), vae, clip, sampler, opened)
+        new = painter.run_missing(plans, done)
         shown = [done[run_of(cell)] for cell in cells]
-        sheet, boxes = labelled_grid(
-            [one.picture for one in shown], [one.label for one in shown],
-            axes[0].labels, axes[1].labels, f"{rows} / {columns}",
-        )  # fmt: skip
-        text = report(
-            rows={"setting": rows, "values": axes[0].values}, columns={"setting": columns, "values": axes[1].values},
-            cells=[_describe(cell, one) for cell, one in zip(cells, shown, strict=True)], runs=len(done),
-            reused=len(done) - len(new), marks=count_marks(marks, *axes),
-            model_calls=sum(done[run].run.calls for run in new),
-            seconds=round(time.perf_counter() - began, 3), versions=host.versions(),
-        )  # fmt: skip
-        image = from_pillow(sheet)
-        preview = ui.PreviewImage(image, cls=cls).as_dict()["images"][0]
-        return io.NodeOutput(
-            image, {"samples": torch.cat([one.run.samples for one in shown])}, text,
-            ui={"img2img_grid": [plain({"image": dict(preview), "boxes": boxes, "names": _names(*axes)})]},
-        )  # fmt: skip
+        facts = _facts(axes, cells, shown) | {"runs": len(done), "reused": len(done) - len(new)}
+        work = sum((done[cell].run.work for cell in new), Work())
+        sheet, panel = _sheet(cls, axes, shown)
+        text = report.text(work, **facts, marks=count_marks(marks, *axes))
+        return io.NodeOutput(sheet, {"samples": torch.cat([one.run.samples for one in shown])}, text, ui=panel)
 
 
 @dataclass(frozen=True)
@@ -188,76 +169,116 @@ class Shown:
     plan: StrengthPlan
 
 
-@dataclass(frozen=True)
-class Finished:
-    """The cells that were done with some inputs; the inputs are held, so that no new object takes their identity."""
+_finished: WeakKeyDictionary[io.Model.Type, Kept[dict[Cell, Shown]]] = WeakKeyDictionary()
+"""The cells of the last grids, by model: a new mark or value samples only new cells.
 
-    inputs: tuple[Any, ...]
-    done: dict[Cell, Shown]
-
-
-_finished: WeakKeyDictionary[Any, list[Finished]] = WeakKeyDictionary()
-"""The last grids by model. They go when ComfyUI lets go of the model."""
+ComfyUI itself runs the whole node again whenever a widget changes, and hands it the same objects as before wherever
+nothing changed upstream. What is kept goes when ComfyUI lets go of the model.
+"""
 
 
-def _finished_with(model: Any, *inputs: Any) -> dict[Cell, Shown]:
-    """The cells already done with these very inputs, to be added to: a new mark or value samples only new cells.
-
-    ComfyUI itself runs the whole node again whenever a widget changes, and hands it the same objects as before
-    wherever nothing changed upstream.
-    """
-    grids = _finished.setdefault(model, [])
-    known = next((grid for grid in grids if all(map(_same, grid.inputs, inputs))), Finished(inputs, {}))
-    grids[:] = [known, *(grid for grid in grids if grid is not known)][:KEPT_GRIDS]
-    return known.done
+def _check_connected(axes: tuple[Axis, Axis], clip: io.Clip.Type | None, sampler: io.Sampler.Type | None) -> None:
+    names = [axis.name for axis in axes]
+    if clip is None and "prompt" in names:
+        raise ValueError("clip: it is not connected, but one axis is prompt; connect the CLIP of the model")
+    if sampler is not None and "sampler" in names:
+        raise ValueError("sampler: it is connected, but one axis is sampler; disconnect it or choose another axis")
 
 
-def _same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, str) and one == other)
-
-
-def _run_missing(
-    model: Any,
-    positive: Any,
-    negative: Any,
-    vae: Any,
-    clip: Any,
-    sampler: Any,
-    opened: host.OpenLatent,
-    plans: dict[Cell, StrengthPlan],
-    done: dict[Cell, Shown],
-) -> list[Cell]:
-    """Bring ``done`` to exactly the planned runs, with one progress bar; returns those that were new.
-
-    Noise is drawn once for each seed, and a prompt encoded once. What is done stays done if the rest is interrupted.
-    """
-    for run in done.keys() - plans.keys():
-        del done[run]
-    new = [run for run in plans if run not in done]
-    if not new:
-        return new
-    progress = host.Progress(model, sum(plans[run].steps for run in new))
-    area = host.run_mask(opened.mask, opened.samples.shape)
-    noises = {seed: host.draw_noise(opened.samples, seed, opened.items) for seed in {run.seed for run in new}}
-    texts = dict.fromkeys(run.prompt for run in new if run.prompt is not None)
-    prompts = {text: host.encode_text(clip, text) for text in texts}
-    first = host.decode(vae, {"samples": opened.samples})[0]
-    for run in new:
-        plan, start = plans[run], host.Start(opened.samples, noises[run.seed])
-        chosen = host.resolve_sampler(run.sampler, sampler) if plan.steps else None
-        prompt = positive if run.prompt is None else prompts[run.prompt]
-        sampled = host.sample(
-            model, prompt, negative, run.cfg, chosen, plan.sigmas, start, opened.keys(run.seed), area, progress
+def _one_picture(opened: host.OpenLatent) -> host.OpenLatent:
+    if len(opened.samples) != 1:
+        raise ValueError(
+            f"latent: it holds {len(opened.samples)} pictures, but a grid shows one; pick it with Latent From Batch"
         )
-        picture = host.decode(vae, {"samples": sampled.samples})[0] if sampled.calls else first
-        label = f"sigma {plan.start_sigma:.3g}" if plan.steps else "unchanged"
-        done[run] = Shown(sampled, to_pillow(picture), label, ssim(picture[None], first[None]), plan)
-    return new
+    return opened
 
 
-def _names(rows: Axis, columns: Axis) -> list[str]:
-    """What the cells are called, row by row."""
-    return [f"{row}, {column}" for row in rows.labels for column in columns.labels]
+def _settings_of(cell: Cell, shared: StrengthSettings) -> StrengthSettings:
+    """The strength settings of a cell; a cell that stays unchanged needs none of its own."""
+    if cell == UNCHANGED:
+        return replace(shared, strength=0.0)
+    return replace(shared, scheduler=cell.scheduler, steps=cell.steps, strength=cell.strength)
+
+
+@dataclass(frozen=True)
+class Painter:
+    """What all cells of a grid share.
+
+    sampler: a connected one, which takes the place of every cell's own
+    clip:    encodes the prompts of cells that have one
+    """
+
+    guidance: host.Guidance
+    vae: io.Vae.Type
+    clip: io.Clip.Type | None
+    sampler: io.Sampler.Type | None
+    opened: host.OpenLatent
+
+    def run_missing(self, plans: dict[Cell, StrengthPlan], done: dict[Cell, Shown]) -> list[Cell]:
+        """Bring ``done`` to exactly the planned runs, with one progress bar; returns those that were new.
+
+        Noise is drawn once for each seed, and a prompt encoded once. What is done stays done if the rest is
+        interrupted.
+        """
+        for cell in done.keys() - plans.keys():
+            del done[cell]
+        new = [cell for cell in plans if cell not in done]
+        if not new:
+            return new
+        opened, progress = self.opened, host.Progress(self.guidance.model, sum(plans[cell].steps for cell in new))
+        noises = {seed: host.draw_noise(opened.samples, seed, opened.items) for seed in {cell.seed for cell in new}}
+        texts = dict.fromkeys(cell.prompt for cell in new if cell.prompt is not None)
+        prompts = {None: self.guidance.positive} | {text: host.encode_text(self.clip, text) for text in texts}
+        first = self._decoded(opened.samples)
+        for cell in new:
+            start = host.Start(opened.samples, noises[cell.seed], opened.keys(cell.seed))
+            guidance = replace(self.guidance, positive=prompts[cell.prompt], cfg=cell.cfg)
+            done[cell] = self._paint(cell, plans[cell], guidance, start, progress, first)
+        return new
+
+    def _paint(
+        self,
+        cell: Cell,
+        plan: StrengthPlan,
+        guidance: host.Guidance,
+        start: host.Start,
+        progress: host.Progress,
+        first: torch.Tensor,
+    ) -> Shown:
+        if cell == UNCHANGED:
+            run, label = host.Sampled(start.clean, None, Work()), "unchanged"
+        else:
+            area = host.run_mask(self.opened.mask, start.clean.shape)
+            chosen = host.Sampler.chosen(cell.sampler, self.sampler)
+            run = host.sample(guidance, chosen, plan.sigmas, start, area, progress)
+            label = f"sigma {plan.start_sigma:.3g}"
+        picture = self._decoded(run.samples) if run.work.calls else first
+        return Shown(run, to_pillow(picture), label, ssim(picture[None], first[None]), plan)
+
+    def _decoded(self, samples: torch.Tensor) -> torch.Tensor:
+        return host.decode(self.vae, {"samples": samples})[0]
+
+
+def _sheet(
+    cls: type[io.ComfyNode], axes: tuple[Axis, Axis], shown: list[Shown]
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """The labelled sheet as an IMAGE, and what the node's body needs to make its cells clickable."""
+    rows, columns = axes
+    pictures, labels = [one.picture for one in shown], [one.label for one in shown]
+    sheet, boxes = labelled_grid(pictures, labels, rows.labels, columns.labels, f"{rows.name} / {columns.name}")
+    image = from_pillow(sheet)
+    preview = ui.PreviewImage(image, cls=cls).as_dict()["images"][0]
+    names = [f"{row}, {column}" for row in rows.labels for column in columns.labels]
+    return image, {"img2img_grid": [plain({"image": dict(preview), "boxes": boxes, "names": names})]}
+
+
+def _facts(axes: tuple[Axis, Axis], cells: list[Cell], shown: list[Shown]) -> dict[str, Any]:
+    rows, columns = axes
+    return {
+        "rows": {"setting": rows.name, "values": rows.values},
+        "columns": {"setting": columns.name, "values": columns.values},
+        "cells": [_describe(cell, one) for cell, one in zip(cells, shown, strict=True)],
+    }
 
 
 def _describe(cell: Cell, shown: Shown) -> dict[str, Any]:
@@ -266,7 +287,6 @@ def _describe(cell: Cell, shown: Shown) -> dict[str, Any]:
         "start_sigma": shown.plan.start_sigma,
         "steps_run": shown.plan.steps,
         "capped": shown.plan.capped,
-        "model_calls": shown.run.calls,
-        "seconds": round(shown.run.seconds, 3),
         "ssim_to_input": shown.likeness,
+        **shown.run.work.describe(),
     }

@@ -1,12 +1,13 @@
 """FitImage, UnfitImage and MatchColors: a picture's size and colours."""
 
+from __future__ import annotations
+
 import torch
 from comfy_api.latest import io
 
 from ..core.color import METHODS, match_colors
 from ..core.fit import FILLS, FITS, SHAPES, Fit, apply_fit, plan_fit, undo_fit
-
-FitInfo = io.Custom("IMG2IMG_FIT")
+from . import inputs
 
 
 class FitImage(io.ComfyNode):
@@ -60,7 +61,7 @@ class FitImage(io.ComfyNode):
             outputs=[
                 io.Image.Output(display_name="image"),
                 io.Mask.Output(display_name="padding mask", tooltip="1 on the padding, 0 on the picture."),
-                FitInfo.Output(display_name="fit info", tooltip="Connect to Unfit Image."),
+                inputs.FitInfo.Output(display_name="fit info", tooltip="Connect to Unfit Image."),
             ],
         )
 
@@ -84,7 +85,7 @@ class UnfitImage(io.ComfyNode):
             description="Undoes Fit Image: takes the padding off, scales back, and puts cut borders back in place.",
             inputs=[
                 io.Image.Input("image", tooltip="The picture after sampling, at the size Fit Image gave it."),
-                FitInfo.Input("fit_info", tooltip="From Fit Image: what was done to the picture."),
+                inputs.FitInfo.Input("fit_info", tooltip="From Fit Image: what was done to the picture."),
                 io.Image.Input(
                     "original",
                     optional=True,

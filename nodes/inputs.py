@@ -6,14 +6,26 @@ from collections.abc import Callable
 
 from comfy_api.latest import io
 
+from .. import host
 from ..core.noise import SEED_LIMIT
 from ..core.schedule import MEASURES, STEP_COUNTS
-from . import host
+
+FitInfo = io.Custom("IMG2IMG_FIT")
+InversionInfo = io.Custom("IMG2IMG_INVERSION")
+Passes = io.Custom("IMG2IMG_PASSES")
+
+INVERSION_PANEL = "img2img_inversion"
+"""Under this key goes what the body of an inversion node shows."""
 
 
 def model() -> io.Model.Input:
     """The diffusion or flow model."""
     return io.Model.Input("model", tooltip="The model that paints: any diffusion or flow model.")
+
+
+def vae() -> io.Vae.Input:
+    """The VAE."""
+    return io.Vae.Input("vae", tooltip="The VAE of the model.")
 
 
 def positive() -> io.Conditioning.Input:

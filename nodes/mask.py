@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..core.fit import FILLS, apply_fit, plan_canvas
-from ..core.mask import composite, soften_outwards
+from .. import host
+from ..core.fit import FILLS, Borders, Size, apply_fit, plan_canvas
+from ..core.mask import composite, resized_mask, soften_outwards
 from ..core.metrics import as_8bit, changed_pixels
-from ..core.report import report
-from . import host, inputs
+from ..core.report import Report
+from . import inputs
 
 FEATHER_LIMIT = 512
 
@@ -46,10 +47,13 @@ class KeepUnmasked(io.ComfyNode):
 
     @classmethod
     def execute(cls, original: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor, feather: int) -> io.NodeOutput:
+        report = Report(host.versions())
         base, change = _pair(original, edited)
-        alpha = soften_outwards(host.mask_for(mask, change).clamp(0, 1), feather).expand(len(change), -1, -1)
+        hard = resized_mask(mask, *change.shape[1:3]).clamp(0, 1)
+        alpha = soften_outwards(hard, feather).expand(len(change), -1, -1)
         result = composite(alpha[..., None], base, change)
-        return io.NodeOutput(_with_alpha(result, original), report(feather=feather, **_proof(base, result, alpha == 0)))
+        proof = _proof(base, result, alpha == 0)
+        return io.NodeOutput(_with_alpha(result, original), report.text(feather=feather, **proof))
 
 
 def _pair(original: torch.Tensor, edited: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,6 +141,6 @@ class OutpaintCanvas(io.ComfyNode):
         fill: str,
         multiple: int = 8,
     ) -> io.NodeOutput:
-        plan = plan_canvas(image.shape[1], image.shape[2], left, top, right, bottom, multiple, fill)
+        plan = plan_canvas(Size(*image.shape[1:3]), Borders(left, top, right, bottom), multiple, fill)
         canvas, mask = apply_fit(image, plan)
         return io.NodeOutput(canvas, soften_outwards(mask, feather))

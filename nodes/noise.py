@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from comfy_api.latest import io
 
-from ..core.mask import MASKED_CONTENTS, masked_content
-from ..core.noise import SEED_LIMIT, NoisedRecord, digest
-from . import host, inputs
-
-CONTENT_STREAM = 1
-"""Added to the seed for the noise under ``masked_content`` noise, so that it is not the noise that is added on top."""
+from .. import host
+from ..core.mask import MASKED_CONTENTS, MaskedContent, masked_content
+from ..core.noise import NoisedRecord, StepNoise, digest
+from ..core.schedule import check_sigmas
+from . import inputs
 
 
 class SDEditNoise(io.ComfyNode):
@@ -60,33 +57,49 @@ class SDEditNoise(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        latent: dict[str, Any],
+        model: io.Model.Type,
+        latent: io.Latent.Type,
         sigmas: torch.Tensor,
         seed: int,
         mask: torch.Tensor | None = None,
         noise_multiplier: float = 1.0,
-        masked_content: str = "original",
+        masked_content: MaskedContent = "original",
     ) -> io.NodeOutput:
-        host.check_sigmas(sigmas)
-        opened = host.open_clean_latent(model, latent, mask)
-        noise = host.draw_noise(opened.samples, seed, opened.items) * noise_multiplier
-        masked = {} if opened.mask is None else {"noise_mask": opened.mask}
-        if len(sigmas) == 0:
-            return io.NodeOutput(latent | masked, host.FixedNoise(noise, seed))
-        clean = _with_content(model, opened, masked_content, seed)
-        samples = host.noised_samples(model, clean, noise, float(sigmas[0]))
-        record = NoisedRecord(clean, noise, float(sigmas[0]), digest(samples))
-        return io.NodeOutput(host.close_latent(latent, samples, record, **masked), host.FixedNoise(noise, seed))
+        noised, noise = noise_latent(model, latent, sigmas, seed, mask, noise_multiplier, masked_content)
+        return io.NodeOutput(noised, noise)
 
 
-def _with_content(model: Any, opened: host.OpenLatent, content: str, seed: int) -> torch.Tensor:
+def noise_latent(
+    model: io.Model.Type,
+    latent: io.Latent.Type,
+    sigmas: torch.Tensor,
+    seed: int,
+    mask: torch.Tensor | None = None,
+    noise_multiplier: float = 1.0,
+    content: MaskedContent = "original",
+) -> tuple[io.Latent.Type, host.FixedNoise]:
+    """A LATENT noised to the first of the sigmas, with the record of it, and its noise; see SDEditNoise's inputs."""
+    check_sigmas(sigmas)
+    opened = host.open_clean_latent(model, latent, mask)
+    noise = host.draw_noise(opened.samples, seed, opened.items) * noise_multiplier
+    masked = {} if opened.mask is None else {"noise_mask": opened.mask}
+    if len(sigmas) == 0:
+        return latent | masked, host.FixedNoise(noise, seed)
+    clean = _with_content(model, opened, content, seed)
+    samples = host.noised_samples(model, clean, noise, float(sigmas[0]))
+    record = NoisedRecord(clean, noise, float(sigmas[0]), digest(samples))
+    return host.close_latent(latent, samples, record, **masked), host.FixedNoise(noise, seed)
+
+
+def _with_content(model: io.Model.Type, opened: host.OpenLatent, content: MaskedContent, seed: int) -> torch.Tensor:
+    """The latent with something else under its mask."""
     if opened.mask is None or content == "original":
         return opened.samples
     mask = host.run_mask(opened.mask, opened.samples.shape)
     if mask.kind == "none":
         return opened.samples
     inside = torch.ones(()) if mask.latent is None else mask.latent
-    noise = host.draw_noise(opened.samples, (seed + CONTENT_STREAM) % SEED_LIMIT, opened.items)
-    neutral = torch.zeros_like(opened.samples)
+    # A stream of its own: the noise that is added on top must have nothing in common with it, at any seed.
+    draw = StepNoise(opened.samples.shape, opened.keys(seed), opened.samples.device, "content")
+    noise, neutral = draw(0.0, 0.0), torch.zeros_like(opened.samples)
     return masked_content(opened.samples, inside, content, *(host.from_model_space(model, x) for x in (noise, neutral)))

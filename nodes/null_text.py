@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
+from .. import host
+from ..core.conditioning import prompt_of_item
 from ..core.inversion import Inversion
+from ..core.inversion_methods import method_named
 from ..core.metrics import mse
 from ..core.null_text import NullTextInversion, NullTextStep, null_text
-from ..core.report import plain, report
+from ..core.report import Report, Work, plain
 from ..core.verdict import judge
-from . import host, inputs
-from .inversion import PANEL, InversionInfo, check_model
+from . import inputs
 
 
 class NullTextOptimize(io.ComfyNode):
@@ -34,7 +36,7 @@ class NullTextOptimize(io.ComfyNode):
             inputs=[
                 inputs.model(),
                 io.Conditioning.Input("positive", tooltip="The prompt that DDIM Invert was given."),
-                InversionInfo.Input(
+                inputs.InversionInfo.Input(
                     "inversion", tooltip="From DDIM Invert at cfg 1, with keep_trajectory on. Not of noise_maps."
                 ),
                 inputs.cfg(),
@@ -63,7 +65,7 @@ class NullTextOptimize(io.ComfyNode):
                 ),
             ],
             outputs=[
-                InversionInfo.Output(display_name="inversion", tooltip="For Inversion Sampler at the same cfg."),
+                inputs.InversionInfo.Output(display_name="inversion", tooltip="For Inversion Sampler at the same cfg."),
                 inputs.report(),
             ],
         )
@@ -71,49 +73,52 @@ class NullTextOptimize(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        positive: Any,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
         inversion: Inversion,
         cfg: float,
         inner_steps: int,
         learning_rate: float,
-        negative: Any = None,
+        negative: io.Conditioning.Type | None = None,
     ) -> io.NodeOutput:
-        began = time.perf_counter()
+        report = Report(host.versions())
         _check(model, inversion, cfg)
         start = "positive" if negative is None else "negative"
-        negative = positive if negative is None else negative
-        settings = {"cfg": cfg, "inner_steps": inner_steps, "learning_rate": learning_rate, "start": start}
+        guidance = host.Guidance(model, positive, positive if negative is None else negative, cfg)
+        settings = Settings(cfg, inner_steps, learning_rate, start)
+        pictures = range(len(inversion.clean) if len(inversion.sigmas) else 0)
         progress = host.StepCounter(model, len(inversion.clean) * max(0, len(inversion.sigmas) - 1))
-        items = [
-            _optimise(model, positive, negative, inversion, item, settings, progress)
-            for item in range(len(inversion.clean) if len(inversion.sigmas) else 0)
-        ]
-        per_step = zip(*(steps for _, steps in items), strict=True)
-        embeddings = [torch.cat([step.embedding for step in of_all]) for of_all in per_step]
-        made = NullTextInversion(
-            "null_text", inversion.sigmas, inversion.clean, inversion.state, embeddings=host.stored(tuple(embeddings)),
-            negative=negative, settings=inversion.settings | {"method": "null_text", "null_text": settings},
-        )  # fmt: skip
-        facts = _facts(model, inversion, items)
-        seconds = round(time.perf_counter() - began, 3)
-        text = report(**settings, inversion=inversion.settings, **facts, seconds=seconds, versions=host.versions())
-        return io.NodeOutput(made, text, ui={PANEL: [plain(facts)]})
+        found = [_optimize(guidance, inversion, item, settings, progress) for item in pictures]
+        facts = _facts(model, inversion, found)
+        text = report.text(_work(found, settings), **asdict(settings), inversion=inversion.settings, **facts)
+        made = _inversion_of(inversion, guidance, settings, found)
+        return io.NodeOutput(made, text, ui={inputs.INVERSION_PANEL: [plain(facts)]})
 
 
-def _check(model: Any, inversion: Inversion, cfg: float) -> None:
+@dataclass(frozen=True)
+class Settings:
+    """How to optimize; ``start`` is the prompt whose embedding it starts from."""
+
+    cfg: float
+    inner_steps: int
+    learning_rate: float
+    start: str
+
+
+def _check(model: io.Model.Type, inversion: Inversion, cfg: float) -> None:
     """Raise ValueError where there is no path to follow, or no guidance to follow it with."""
-    check_model(model, inversion)
-    if inversion.method == "noise_maps":
+    host.check_inversion(model, inversion)
+    if not method_named(inversion.method).has_path:
         raise ValueError(
-            "inversion: noise_maps leaves no path that a run could follow; set method to corrected in DDIM Invert"
+            f"inversion: {inversion.method} leaves no path that a run could follow; set method to corrected in DDIM "
+            f"Invert"
         )
     if len(inversion.sigmas) and not inversion.trajectory:
         raise ValueError("inversion: the path is not in it; switch keep_trajectory on in DDIM Invert")
-    if inversion.settings.get("cfg", 1.0) != 1.0:
+    if inversion.cfg != 1.0:
         raise ValueError(
-            f"inversion: it was made at cfg {inversion.settings['cfg']:g}, and only the path at cfg 1 is worth "
-            f"following; set cfg to 1 in DDIM Invert"
+            f"inversion: it was made at cfg {inversion.cfg:g}, and only the path at cfg 1 is worth following; set cfg "
+            f"to 1 in DDIM Invert"
         )
     if cfg == 1.0:
         raise ValueError(
@@ -122,41 +127,70 @@ def _check(model: Any, inversion: Inversion, cfg: float) -> None:
         )
 
 
-def _optimise(
-    model: Any, positive: Any, negative: Any, inversion: Inversion, item: int, settings: dict[str, Any], progress: Any
-) -> tuple[host.GuidedParts, list[NullTextStep]]:
+def _optimize(
+    guidance: host.Guidance, inversion: Inversion, item: int, settings: Settings, progress: Callable[[Any], None]
+) -> host.SolvedWithGradients:
     """One picture of the batch, by itself: so it gets the same embeddings in any batch, and needs the least memory."""
     path = [state[item : item + 1] for state in inversion.trajectory]
 
     def follow(parts: host.GuidedParts, embedding: torch.Tensor, clean: torch.Tensor) -> list[NullTextStep]:
         states = [state.to(clean).clone() for state in path]
+        sigmas, divisor = inversion.sigmas.tolist(), host.input_divisor(guidance.model)
         found = []
         for step in null_text(
-            parts, states, inversion.sigmas.tolist(), embedding, host.input_scale(model), settings["inner_steps"],
-            settings["learning_rate"],
-        ):  # fmt: skip
+            parts, states, sigmas, embedding, divisor, settings.inner_steps, settings.learning_rate
+        ):
             progress(step.state)
             found.append(step)
         return found
 
-    said, unsaid = (host.prompt_of_item(prompt, item) for prompt in (positive, negative))
-    clean = inversion.clean[item : item + 1]
-    return host.solve_with_gradients(model, said, unsaid, settings["cfg"], inversion.sigmas, clean, follow)
+    prompts = (prompt_of_item(prompt, item) for prompt in (guidance.positive, guidance.negative))
+    own = host.Guidance(guidance.model, *prompts, guidance.cfg)
+    return host.solve_with_gradients(own, inversion.sigmas, inversion.clean[item : item + 1], follow)
 
 
-def _facts(
-    model: Any, inversion: Inversion, items: list[tuple[host.GuidedParts, list[NullTextStep]]]
-) -> dict[str, Any]:
+def _inversion_of(
+    inversion: Inversion, guidance: host.Guidance, settings: Settings, found: list[host.SolvedWithGradients]
+) -> NullTextInversion:
+    """The same inversion with the embeddings that were found. Its way down is plain DDIM's, whatever its way up was."""
+    per_step = zip(*(one.result for one in found), strict=True)
+    embeddings = [torch.cat([step.embedding for step in of_all]) for of_all in per_step]
+    return NullTextInversion(
+        "ddim",
+        inversion.sigmas,
+        inversion.clean,
+        inversion.state,
+        inversion.flow,
+        guidance.cfg,
+        settings=inversion.settings | {"null_text": asdict(settings)},
+        embeddings=host.stored(tuple(embeddings)),
+        negative=guidance.negative,
+    )
+
+
+def _work(found: list[host.SolvedWithGradients], settings: Settings) -> Work:
+    """What the optimization took; planned is what it would take if no step ended early."""
+    steps = sum(len(one.result) for one in found)
+    calls = sum(sum(one.parts.calls.values()) for one in found)
+    # at each step the prompt's own answer, the rounds and a last look, and the guided step itself
+    return Work(steps * (settings.inner_steps + 3), calls, sum(one.seconds for one in found))
+
+
+def _facts(model: io.Model.Type, inversion: Inversion, found: list[host.SolvedWithGradients]) -> dict[str, Any]:
     """What the report says of the work and of what came out."""
-    calls = {part: sum(parts.calls[part] for parts, _ in items) for part in host.GuidedParts.PARTS}
+    calls = {part: sum(one.parts.calls[part] for one in found) for part in host.GuidedParts.PARTS}
     clean = host.to_model_space(model, inversion.clean)
-    errors = [mse(host.stored(steps[-1].state), clean[item : item + 1]) for item, (_, steps) in enumerate(items)]
+    last = [host.stored(one.result[-1].state) for one in found]
+    errors = [mse(state, clean[item : item + 1]) for item, state in enumerate(last)]
+    steps = [step for one in found for step in one.result]
     return {
         "model_calls": sum(calls.values()),
         "calls": calls,
-        "backward_passes": sum(step.rounds for _, steps in items for step in steps),
-        "losses": [{"first": [s.first for s in steps], "last": [s.last for s in steps]} for _, steps in items],
-        "memory_bytes": items[0][0].memory if items else {},
+        "backward_passes": sum(step.rounds for step in steps),
+        "losses": [
+            {"first": [step.first for step in one.result], "last": [step.last for step in one.result]} for one in found
+        ],
+        "memory_bytes": found[0].parts.memory if found else {},
         "latent_mse": errors,
         "verdict": asdict(judge(max(errors, default=0.0), clean, measured=True)),
     }

@@ -1,11 +1,11 @@
 """StrengthPreset: recommended settings for common jobs."""
 
-from typing import Any
+from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .. import host
 from ..core.preset import RECOMMENDATIONS, recommend
-from . import host
 
 
 class StrengthPreset(io.ComfyNode):
@@ -46,6 +46,6 @@ class StrengthPreset(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, use_case: str, amount: float, model: Any = None) -> io.NodeOutput:
+    def execute(cls, use_case: str, amount: float, model: io.Model.Type | None = None) -> io.NodeOutput:
         settings = recommend(use_case, amount, model is not None and host.is_guidance_distilled(model))
         return io.NodeOutput(settings.strength, settings.cfg, settings.steps, settings.note)

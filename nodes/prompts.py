@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from comfy_api.latest import io
 
-from ..core.prompts import resolve_prompts, schedule_prompts
-from . import host
+from .. import host
+from ..core.prompts import schedule_prompts
+from ..core.schedule import check_sigmas
 
 
 class PromptSchedule(io.ComfyNode):
@@ -61,16 +60,16 @@ class PromptSchedule(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        early: Any,
-        late: Any,
+        early: io.Conditioning.Type,
+        late: io.Conditioning.Type,
         switch_at: float,
         blend: float,
-        model: Any = None,
+        model: io.Model.Type | None = None,
         sigmas: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         scheduled = schedule_prompts(early, late, switch_at, blend)
         if sigmas is None:
             return io.NodeOutput(scheduled)
-        host.check_sigmas(sigmas)
+        check_sigmas(sigmas)
         percent_to_sigma = None if model is None else host.noise_schedule(model).percent_to_sigma
-        return io.NodeOutput(resolve_prompts(scheduled, sigmas, percent_to_sigma))
+        return io.NodeOutput(host.resolve_prompts(scheduled, sigmas, percent_to_sigma))

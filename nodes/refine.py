@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
-from functools import cached_property
-from statistics import mean
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 
-from ..core.color import delta_e, match_channels
-from ..core.mask import keep_outside
-from ..core.noise import SEED_LIMIT, digest
-from ..core.passes import SEED_MODES, PassSettings, SettledPass, plan_passes
+from .. import host
+from ..core.noise import SEED_LIMIT
+from ..core.passes import MATCHES, SEED_MODES, MatchColors, PassSettings, RefinePlan, SeedMode, plan_passes
 from ..core.recipe import NODE, Recipe, compare_results, describe_result, read_recipe
-from ..core.report import report
-from ..core.sheet import from_pillow, labelled_row, to_pillow
+from ..core.report import Report, Work
+from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
+from ..core.sheet import from_pillow
 from ..core.text import parse_strengths
-from . import host, inputs
-from .schedule import plan_strength
-
-Passes = io.Custom("IMG2IMG_PASSES")
-
-MATCHES = ("off", "latent")
+from . import inputs
 
 
 class RefinePass(io.ComfyNode):
@@ -67,9 +60,9 @@ class RefinePass(io.ComfyNode):
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="The negative prompt of this pass. Without: the shared one."
                 ),
-                Passes.Input("passes", optional=True, tooltip="The passes before this one."),
+                inputs.Passes.Input("passes", optional=True, tooltip="The passes before this one."),
             ],
-            outputs=[Passes.Output(display_name="passes", tooltip="For Progressive Refine, or the next Refine Pass.")],
+            outputs=[inputs.Passes.Output(display_name="passes", tooltip="For Progressive Refine, or the next Refine Pass.")],
         )
 
     @classmethod
@@ -79,8 +72,8 @@ class RefinePass(io.ComfyNode):
         steps: int,
         cfg: float,
         seed: int,
-        positive: Any = None,
-        negative: Any = None,
+        positive: io.Conditioning.Type | None = None,
+        negative: io.Conditioning.Type | None = None,
         passes: tuple[PassSettings, ...] = (),
     ) -> io.NodeOutput:
         one = PassSettings(
@@ -123,7 +116,7 @@ class ProgressiveRefine(io.ComfyNode):
                     options=list(SEED_MODES),
                     tooltip="increment: each pass gets the next seed. same: all passes get the same noise.",
                 ),
-                Passes.Input("passes", optional=True, tooltip="Passes from Refine Pass, with settings of their own."),
+                inputs.Passes.Input("passes", optional=True, tooltip="Passes from Refine Pass, with settings of their own."),
                 inputs.mask(),
                 io.Vae.Input(
                     "vae", optional=True, tooltip="Connect it to see each pass and how far its colours have drifted."
@@ -171,183 +164,97 @@ class ProgressiveRefine(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        positive: Any,
-        negative: Any,
-        latent: dict[str, Any],
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
+        latent: io.Latent.Type,
         strengths: str,
         steps: int,
         cfg: float,
         sampler_name: str,
         scheduler: str,
         seed: int,
-        seed_mode: str,
+        seed_mode: SeedMode,
         passes: tuple[PassSettings, ...] = (),
         mask: torch.Tensor | None = None,
-        vae: Any = None,
+        vae: io.Vae.Type | None = None,
         max_drift: float = 0.0,
-        match_colors: str = "off",
+        match_colors: MatchColors = "off",
         recipe: str = "",
-        measure: str = "timestep",
-        step_count: str = "exact",
-        sampler: Any = None,
+        measure: Measure = "timestep",
+        step_count: StepCount = "exact",
+        sampler: io.Sampler.Type | None = None,
     ) -> io.NodeOutput:
-        began = time.perf_counter()
+        report = Report(host.versions())
         former = read_recipe(recipe) if recipe.strip() else None
         settings = passes or tuple(PassSettings(strength) for strength in parse_strengths(strengths))
-        plan = former.passes if former else plan_passes(
-            settings, steps, cfg, seed, seed_mode,
-            lambda strength, count: plan_strength(model, scheduler, count, strength, measure, step_count),
-        )  # fmt: skip
-        label, chosen = _sampler(former, sampler_name, sampler)
-        prompts = [_prompts(settings, place, positive, negative) for place in range(len(plan))]
-        work = Refinement(
-            model, prompts, chosen, host.open_clean_latent(model, latent, mask), plan,
-            former.match_colors if former else match_colors, _drift_limit(max_drift, vae, former), vae,
-        )  # fmt: skip
-        done, stopped = work.run()
-        facts = work.facts(label)
-        final = done[-1].run.samples if done else work.opened.samples
-        text = report(
-            node=NODE, sampler=label, scheduler=scheduler, seed_mode=seed_mode, match_colors=work.match,
-            passes=[one.describe() for one in done], stopped=stopped, facts=facts, result=describe_result(final),
-            recipe_check=compare_results(former, facts, final) if former else None,
-            model_calls=sum(one.run.calls for one in done), seconds=round(time.perf_counter() - began, 3),
-        )  # fmt: skip
+        planned = partial(_plan_pass, model, StrengthSettings(scheduler, steps, 0.0, measure, step_count))
+        fresh = plan_passes(settings, steps, cfg, seed, seed_mode, planned)
+        chosen = _chosen_sampler(former, sampler_name, sampler)
+        plan = former.plan if former else RefinePlan(fresh, chosen.label, match_colors, _drift_limit(max_drift, vae))
+        guidances = _guidances(host.Guidance(model, positive, negative, cfg), settings, plan)
+        opened = host.open_clean_latent(model, latent, mask)
+        refinement = host.Refinement(model, guidances, chosen, opened, plan, vae)
+        done, stopped = refinement.run()
+        final, facts = _facts(refinement, done, former)
+        facts |= {"scheduler": scheduler, "seed_mode": seed_mode, "stopped": stopped}
+        text = report.text(sum((one.run.work for one in done), Work()), **facts)
         every = torch.cat([one.run.samples for one in done]) if done else final
-        strip = None if vae is None else ui.PreviewImage(from_pillow(work.strip(done)), cls=cls)
-        return io.NodeOutput(host.close_latent(latent, final), {"samples": every}, text, ui=strip)  # pyright: ignore[reportArgumentType]
+        strip = None if vae is None else ui.PreviewImage(from_pillow(refinement.strip(done)), cls=cls)
+        return io.NodeOutput(host.close_latent(latent, final), {"samples": every}, text, ui=strip)
 
 
-def _prompts(settings: tuple[PassSettings, ...], place: int, positive: Any, negative: Any) -> tuple[Any, Any]:
-    """The prompts of a pass: its own, or the shared ones."""
-    if place >= len(settings):
-        return positive, negative
-    own = settings[place]
-    return (
-        positive if own.positive is None else own.positive,
-        negative if own.negative is None else own.negative,
-    )
+def _plan_pass(model: io.Model.Type, shared: StrengthSettings, strength: float, steps: int) -> StrengthPlan:
+    return host.plan_strength(model, replace(shared, strength=strength, steps=steps))
 
 
-def _sampler(former: Recipe | None, sampler_name: str, sampler: Any) -> tuple[str, Any]:
-    """The sampler and its label for the report; a recipe brings its own where text can say it."""
+def _guidances(
+    shared: host.Guidance, settings: tuple[PassSettings, ...], plan: RefinePlan
+) -> list[host.Guidance]:
+    """What each pass is guided by: its own cfg and prompts, or the shared ones."""
+    guidances = []
+    for settled in plan.passes:
+        own = settings[settled.prompt] if settled.prompt < len(settings) else PassSettings(0.0)
+        positive = shared.positive if own.positive is None else own.positive
+        negative = shared.negative if own.negative is None else own.negative
+        guidances.append(host.Guidance(shared.model, positive, negative, settled.cfg))
+    return guidances
+
+
+def _chosen_sampler(former: Recipe | None, sampler_name: str, sampler: io.Sampler.Type | None) -> host.Sampler:
+    """The sampler; a recipe brings its own where text can say it."""
     if former is None:
-        return host.sampler_label(sampler_name, sampler), host.resolve_sampler(sampler_name, sampler)
-    if former.sampler in host.sampler_names():
-        return former.sampler, host.resolve_sampler(former.sampler)
-    if sampler is None or host.sampler_label(sampler_name, sampler) != former.sampler:
+        return host.Sampler.chosen(sampler_name, sampler)
+    label = former.plan.sampler
+    if label in host.sampler_names():
+        return host.Sampler.chosen(label)
+    if sampler is None or host.Sampler.chosen(sampler_name, sampler).label != label:
         raise ValueError(
-            f"recipe: it was made with a SAMPLER that text cannot make again ({former.sampler}); "
-            f"connect the same one to sampler"
+            f"recipe: it was made with a SAMPLER that text cannot make again ({label}); connect the same one to sampler"
         )
-    return former.sampler, sampler
+    return host.Sampler.chosen(sampler_name, sampler)
 
 
-def _drift_limit(max_drift: float, vae: Any, former: Recipe | None) -> float:
+def _drift_limit(max_drift: float, vae: io.Vae.Type | None) -> float:
     if max_drift > 0 and vae is None:
         raise ValueError(
             f"max_drift is {max_drift}, but colours are only seen with a VAE; connect vae, or set max_drift to 0"
         )
-    return 0.0 if former else max_drift
+    return max_drift
 
 
-@dataclass(frozen=True)
-class Done:
-    """One pass that was run; ``picture`` and ``drift`` where a VAE is connected."""
-
-    settled: SettledPass
-    run: host.Sampled
-    picture: torch.Tensor | None = None
-    drift: float | None = None
-
-    def describe(self) -> dict[str, Any]:
-        """The pass as a recipe needs it, and what it took."""
-        plan = self.settled.plan
-        return {
-            "strength": plan.strength,
-            "steps": plan.steps,
-            "seed": self.settled.seed,
-            "cfg": self.settled.cfg,
-            "measure": plan.measure,
-            "step_count": plan.step_count,
-            "capped": plan.capped,
-            "sigmas": plan.sigmas,
-            "model_calls": self.run.calls,
-            "seconds": round(self.run.seconds, 3),
-            "delta_e": self.drift,
-        }
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """Everything a refinement needs, checked; ``prompts`` holds (positive, negative) for each pass."""
-
-    model: Any
-    prompts: list[tuple[Any, Any]]
-    sampler: Any
-    opened: host.OpenLatent
-    passes: list[SettledPass]
-    match: str
-    max_drift: float
-    vae: Any
-
-    @cached_property
-    def first(self) -> torch.Tensor | None:
-        """The picture before any pass, as the VAE shows it."""
-        return self._decode(self.opened.samples)
-
-    def run(self) -> tuple[list[Done], str | None]:
-        """Each pass noises what the one before left; one progress bar over all. Also says why it stopped early."""
-        progress = host.Progress(self.model, sum(one.plan.steps for one in self.passes))
-        done, samples = [], self.opened.samples
-        for place, settled in enumerate(self.passes):
-            run = self._run_pass(settled, samples, progress)
-            picture = self._decode(run.samples)
-            drift = None if picture is None or self.first is None else mean(delta_e(picture, self.first))
-            if drift is not None and 0 < self.max_drift < drift:
-                reason = f"pass {place + 1} would move the colours by {drift:.2f} Delta E, more than {self.max_drift:g}"
-                return done, reason
-            done.append(Done(settled, run, picture, drift))
-            samples = run.samples
-        return done, None
-
-    def _run_pass(self, settled: SettledPass, samples: torch.Tensor, progress: host.Progress) -> host.Sampled:
-        area = host.run_mask(self.opened.mask, samples.shape)
-        start = host.Start(samples, host.draw_noise(samples, settled.seed, self.opened.items))
-        keys = self.opened.keys(settled.seed)
-        prompts = self.prompts[settled.prompt]
-        run = host.sample(
-            self.model, *prompts, settled.cfg, self.sampler, settled.plan.sigmas, start, keys, area, progress
-        )
-        if self.match == "off" or run.calls == 0:
-            return run
-        matched = match_channels(run.samples, self.opened.samples)
-        if area.latent is not None:
-            matched = keep_outside(area.latent.to(matched), self.opened.samples, matched)
-        return replace(run, samples=matched)
-
-    def _decode(self, samples: torch.Tensor) -> torch.Tensor | None:
-        return None if self.vae is None else host.decode(self.vae, {"samples": samples})
-
-    def facts(self, sampler: str) -> dict[str, Any]:
-        """What decides the result besides the passes themselves."""
-        mask = self.opened.mask
-        return {
-            "input": digest(self.opened.samples),
-            "mask": None if mask is None else digest(mask),
-            "model": host.model_fingerprint(self.model),
-            "prompts": [[host.conditioning_digest(part) for part in pair] for pair in self.prompts],
-            "sampler": sampler,
-            "device": str(self.model.load_device),
-            **host.versions(),
-        }
-
-    def strip(self, done: list[Done]) -> Any:
-        """The first picture and each pass with its drift, side by side."""
-        pictures = [self.first, *(one.picture for one in done)]
-        labels = [
-            "input",
-            *(f"pass {n + 1}: {one.settled.plan.strength:g}\nDelta E {one.drift:.1f}" for n, one in enumerate(done)),
-        ]
-        return labelled_row([to_pillow(picture[0]) for picture in pictures if picture is not None], labels)
+def _facts(
+    refinement: host.Refinement, done: list[host.PassRun], former: Recipe | None
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """The last latent, and what the report says of the way there; with a recipe, whether it is the same again."""
+    final = done[-1].run.samples if done else refinement.opened.samples
+    facts = refinement.facts()
+    return final, {
+        "node": NODE,
+        "sampler": refinement.plan.sampler,
+        "match_colors": refinement.plan.match_colors,
+        "passes": [one.describe() for one in done],
+        "facts": facts,
+        "result": describe_result(final),
+        "recipe_check": compare_results(former, facts, final) if former else None,
+    }

@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
-from ..core.report import plain, report
-from ..core.schedule import NoiseSchedule, StrengthPlan, noise_share, snr_db, strength_sigmas
-from . import host, inputs
-
-
-def plan_strength(
-    model: Any, scheduler: str, steps: int, strength: float, measure: str = "timestep", step_count: str = "exact"
-) -> StrengthPlan:
-    """The sigmas for a strength on a MODEL; see ``core.schedule.strength_sigmas``."""
-    return strength_sigmas(
-        host.noise_schedule(model), host.spacing(model, scheduler), steps, strength, measure, step_count
-    )
-
-
-def describe(plan: StrengthPlan, schedule: NoiseSchedule, scheduler: str) -> dict[str, Any]:
-    """A plan in plain numbers, for reports and the curve in the node's body."""
-    start = plan.start_sigma
-    return {
-        "strength": plan.strength,
-        "measure": plan.measure,
-        "step_count": plan.step_count,
-        "scheduler": scheduler,
-        "start_sigma": start,
-        "start_timestep": schedule.timestep(start) if start else 0.0,
-        "snr_db": snr_db(start, schedule.flow),
-        "noise_share": noise_share(start, schedule.flow),
-        "model_calls": plan.steps,
-        "capped": plan.capped,
-        "sigma_max": schedule.sigma_max,
-        "family": "flow" if schedule.flow else "VE",
-        "sigmas": plan.sigmas.tolist(),
-        "timesteps": [schedule.timestep(sigma) if sigma else 0.0 for sigma in plan.sigmas.tolist()],
-    }
+from .. import host
+from ..core.report import Report, plain
+from ..core.schedule import Measure, StepCount, StrengthSettings
+from . import inputs
 
 
 class StrengthScheduler(io.ComfyNode):
@@ -75,14 +44,15 @@ class StrengthScheduler(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
+        model: io.Model.Type,
         scheduler: str,
         steps: int,
         strength: float,
-        measure: str = "timestep",
-        step_count: str = "exact",
+        measure: Measure = "timestep",
+        step_count: StepCount = "exact",
     ) -> io.NodeOutput:
-        plan = plan_strength(model, scheduler, steps, strength, measure, step_count)
-        facts = describe(plan, host.noise_schedule(model), scheduler)
-        text = report(**facts, versions=host.versions())
-        return io.NodeOutput(plan.sigmas, plan.start_sigma, text, ui={"img2img_strength": [plain(facts)]})
+        report = Report(host.versions())
+        plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
+        facts = plan.describe(host.noise_schedule(model))
+        shown = {"img2img_strength": [plain(facts)]}
+        return io.NodeOutput(plan.sigmas, plan.start_sigma, report.text(**facts), ui=shown)

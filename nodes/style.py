@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
+from .. import host
 from ..core.text import parse_styles
-from . import host
 
 STYLES = """oil painting
 watercolor
@@ -60,6 +58,6 @@ class StyleBatch(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, clip: Any, styles: str, template: str) -> io.NodeOutput:
+    def execute(cls, clip: io.Clip.Type, styles: str, template: str) -> io.NodeOutput:
         prompts = parse_styles(styles, template)
         return io.NodeOutput([host.encode_text(clip, prompt) for _, prompt in prompts], [style for style, _ in prompts])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
-from ..core.fit import Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
-from ..core.report import report
-from ..core.tiles import plan_tiles, tile_report
-from . import host, inputs
-from .schedule import describe, plan_strength
+from .. import host
+from ..core.fit import Fit, Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
+from ..core.report import Report
+from ..core.schedule import Measure, StepCount, StrengthSettings
+from ..core.tiles import TileGrid, plan_tiles, tile_report
+from . import inputs
 
 
 class TiledRefine(io.ComfyNode):
@@ -30,7 +31,7 @@ class TiledRefine(io.ComfyNode):
             "noised picture and blended at every step, so there are no seams and no repeated noise.",
             inputs=[
                 io.Image.Input("image", tooltip="The picture to enlarge."),
-                io.Vae.Input("vae", tooltip="The VAE of the model."),
+                inputs.vae(),
                 inputs.model(),
                 inputs.positive(),
                 inputs.negative(),
@@ -79,10 +80,10 @@ class TiledRefine(io.ComfyNode):
     def execute(
         cls,
         image: torch.Tensor,
-        vae: Any,
-        model: Any,
-        positive: Any,
-        negative: Any,
+        vae: io.Vae.Type,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
         scale: float,
         strength: float,
         steps: int,
@@ -94,35 +95,44 @@ class TiledRefine(io.ComfyNode):
         overlap: int,
         upscale_model: Any = None,
         mask: torch.Tensor | None = None,
-        measure: str = "timestep",
-        step_count: str = "exact",
-        sampler: Any = None,
+        measure: Measure = "timestep",
+        step_count: StepCount = "exact",
+        sampler: io.Sampler.Type | None = None,
     ) -> io.NodeOutput:
-        began = time.perf_counter()
-        plan = plan_strength(model, scheduler, steps, strength, measure, step_count)
-        chosen = host.resolve_sampler(sampler_name, sampler)
-        large = _enlarged(image[..., :3], scale, upscale_model)
-        unit = host.vae_multiple(vae)
-        canvas = plan_canvas(large.shape[1], large.shape[2], 0, 0, 0, 0, unit)
-        picture, _ = apply_fit(large, canvas)
+        report = Report(host.versions())
+        plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
+        chosen, unit = host.Sampler.chosen(sampler_name, sampler), host.vae_multiple(vae)
+        picture, canvas = _on_whole_cells(_enlarged(image[..., :3], scale, upscale_model), unit)
         grid = plan_tiles(picture.shape[1] // unit, picture.shape[2] // unit, max(1, tile // unit), overlap // unit)
-        latent = host.encode(vae, picture, None if len(grid) == 1 else tile)
-        opened = host.open_clean_latent(model, latent, None if mask is None else fit_mask(mask, canvas))
+        vae_tile = None if len(grid) == 1 else tile
+        opened = host.open_clean_latent(model, host.encode(vae, picture, vae_tile), _on_canvas(mask, canvas))
         area = host.run_mask(opened.mask, opened.samples.shape)
-        start = host.Start(opened.samples, host.draw_noise(opened.samples, seed))
-        progress = host.Progress(model, plan.steps)
-        run = host.sample(
-            model, positive, negative, cfg, chosen, plan.sigmas, start, opened.keys(seed), area, progress,
-            None if len(grid) == 1 else grid,
-        )  # fmt: skip
-        out = undo_fit(host.decode(vae, {"samples": run.samples}, None if len(grid) == 1 else tile), canvas)
-        facts = host.run_facts(run, plan.sigmas, cfg, sampler_name, sampler)
-        text = report(
-            **describe(plan, host.noise_schedule(model), scheduler) | facts | tile_report(grid, unit),
-            seed=seed, mask=area.kind, tile_evaluations=run.calls * len(grid),
-            whole_seconds=round(time.perf_counter() - began, 3),
-        )  # fmt: skip
-        return io.NodeOutput(out, text)
+        start = host.Start(opened.samples, host.draw_noise(opened.samples, seed), opened.keys(seed))
+        guidance = _tiled(host.Guidance(model, positive, negative, cfg), grid)
+        run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
+        out = undo_fit(host.decode(vae, {"samples": run.samples}, vae_tile), canvas)
+        facts = plan.describe(host.noise_schedule(model)) | tile_report(grid, unit)
+        facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind}
+        return io.NodeOutput(out, report.text(run.work, **facts, tile_evaluations=run.work.calls * len(grid)))
+
+
+def _tiled(guidance: host.Guidance, grid: TileGrid) -> host.Guidance:
+    """The same guidance, asked about the tiles of a grid; about one tile, the same."""
+    if len(grid) == 1:
+        return guidance
+    host.check_prompt_for_tiles("positive", guidance.positive)
+    host.check_prompt_for_tiles("negative", guidance.negative)
+    return replace(guidance, model=host.tiled(guidance.model, grid))
+
+
+def _on_whole_cells(image: torch.Tensor, unit: int) -> tuple[torch.Tensor, Fit]:
+    """The picture with borders that make its sides whole multiples of the VAE's, and how to take them off again."""
+    canvas = plan_canvas(Size(*image.shape[1:3]), multiple=unit)
+    return apply_fit(image, canvas)[0], canvas
+
+
+def _on_canvas(mask: torch.Tensor | None, canvas: Fit) -> torch.Tensor | None:
+    return None if mask is None else fit_mask(mask, canvas)
 
 
 def _enlarged(image: torch.Tensor, scale: float, upscale_model: Any) -> torch.Tensor:

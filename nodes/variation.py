@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..core.noise import SEED_LIMIT, ItemKey, turn
-from ..core.passes import Variation, batches, plan_variations
-from ..core.report import plain, report
+from .. import host
+from ..core.noise import SEED_LIMIT, slerp
+from ..core.report import Report, Work, plain
+from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
 from ..core.sheet import from_pillow
 from ..core.text import parse_seeds, parse_strengths
-from . import host, inputs
-from .schedule import plan_strength
+from ..core.variations import Variation, batches, plan_variations
+from . import inputs
 
 
 class VariationBatch(io.ComfyNode):
@@ -109,10 +110,10 @@ class VariationBatch(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
-        positive: Any,
-        negative: Any,
-        latent: dict[str, Any],
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        negative: io.Conditioning.Type,
+        latent: io.Latent.Type,
         count: int,
         strength: float,
         steps: int,
@@ -126,44 +127,46 @@ class VariationBatch(io.ComfyNode):
         first_item: int = 0,
         batch_limit: int = 0,
         mask: torch.Tensor | None = None,
-        measure: str = "timestep",
-        step_count: str = "exact",
-        sampler: Any = None,
-        vae: Any = None,
+        measure: Measure = "timestep",
+        step_count: StepCount = "exact",
+        sampler: io.Sampler.Type | None = None,
+        vae: io.Vae.Type | None = None,
     ) -> io.NodeOutput:
-        began = time.perf_counter()
+        report = Report(host.versions())
         opened = host.open_clean_latent(model, latent, mask)
         listed = parse_seeds(seeds) or [(seed + i) % SEED_LIMIT for i in range(first_item + count)]
         levels = parse_strengths(strengths) or [strength]
-        items = plan_variations(len(opened.samples), listed, levels, first_item, len(listed))
-        plans = {s: plan_strength(model, scheduler, steps, s, measure, step_count) for s in set(levels)}
-        chosen = host.resolve_sampler(sampler_name, sampler)
+        items = plan_variations(len(opened.samples), listed, levels, first_item)
+        settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
+        plans = {level: host.plan_strength(model, replace(settings, strength=level)) for level in set(levels)}
+        guidance, chosen = host.Guidance(model, positive, negative, cfg), host.Sampler.chosen(sampler_name, sampler)
         limit = host.batch_size(model, chosen, opened, len(items), batch_limit)
-        progress = host.Progress(model, sum(plans[items[batch[0]].strength].steps for batch in batches(items, limit)))
-        sheet = Sheet(items, host.Thumbnails(model, vae, progress))
+        parts = list(batches(items, limit))
+        progress = host.Progress(model, sum(plans[part[0].strength].steps for part in parts))
+        sheet, runs = Sheet(items, host.Thumbnails(model, vae, progress)), []
+        for part in parts:
+            start, area = _start(opened, part, listed[0], variation)
+            runs.append(host.sample(guidance, chosen, plans[part[0].strength].sigmas, start, area, progress))
+            sheet.add(runs[-1].samples)
+        facts = _facts(items, plans, settings) | {"sampler": chosen.label, "cfg": cfg}
+        text = report.text(sum((run.work for run in runs), Work()), **facts, variation=variation, batch_limit=limit)
+        kept = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")}
+        out = host.close_latent(kept, torch.cat([run.samples for run in runs]))
+        shown = {"img2img_variations": [sheet.payload()]}
+        return io.NodeOutput(out, ", ".join(str(item.seed) for item in items), text, ui=shown)
 
-        def sample_batch(batch: list[Variation]) -> host.Sampled:
-            start, keys, area = _start(opened, batch, listed[0], variation)
-            sigmas = plans[batch[0].strength].sigmas
-            run = host.sample(model, positive, negative, cfg, chosen, sigmas, start, keys, area, progress)
-            sheet.add(run.samples)
-            return run
 
-        runs = [sample_batch([items[place] for place in batch]) for batch in batches(items, limit)]
-        samples = torch.cat([run.samples for run in runs])
-        text = report(
-            items=[{"picture": item.picture, "seed": item.seed, "strength": item.strength} for item in items],
-            plans=[{"strength": s, "sigmas": plan.sigmas, "capped": plan.capped} for s, plan in sorted(plans.items())],
-            variation=variation, sampler=host.sampler_label(sampler_name, sampler), scheduler=scheduler, cfg=cfg,
-            measure=measure, step_count=step_count, batch_limit=limit, model_calls=sum(run.calls for run in runs),
-            seconds=round(time.perf_counter() - began, 3), versions=host.versions(),
-        )  # fmt: skip
-        out = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")} | {
-            "samples": samples
-        }
-        return io.NodeOutput(
-            out, ", ".join(str(item.seed) for item in items), text, ui={"img2img_variations": [sheet.payload()]}
-        )
+def _facts(items: list[Variation], plans: Mapping[float, StrengthPlan], settings: StrengthSettings) -> dict[str, Any]:
+    return {
+        "items": [{"picture": item.picture, "seed": item.seed, "strength": item.strength} for item in items],
+        "plans": [
+            {"strength": strength, "sigmas": plan.sigmas, "capped": plan.capped}
+            for strength, plan in sorted(plans.items())
+        ],
+        "scheduler": settings.scheduler,
+        "measure": settings.measure,
+        "step_count": settings.step_count,
+    }
 
 
 class Sheet:
@@ -188,18 +191,18 @@ class Sheet:
             self.shown.append({"seed": str(item.seed), "strength": item.strength, "image": saved})
         self._tell(before)
 
-    def payload(self, place: int = 0) -> dict[str, Any]:
-        """What the node's body shows, from one place of the list on."""
-        return {"total": len(self.items), "place": place, "items": plain(self.shown[place:])}
+    def payload(self, first: int = 0) -> dict[str, Any]:
+        """What the node's body shows, from one item of the list on."""
+        return {"total": len(self.items), "first": first, "items": plain(self.shown[first:])}
 
-    def _tell(self, place: int) -> None:
-        host.tell_browser("img2img.variations", **self.payload(place))
+    def _tell(self, first: int) -> None:
+        host.tell_browser("img2img.variations", **self.payload(first))
 
 
 def _start(
     opened: host.OpenLatent, batch: list[Variation], first_seed: int, variation: float
-) -> tuple[host.Start, list[ItemKey], host.RunMask]:
-    """Clean latents, noise, noise keys and mask of variations that are sampled together."""
+) -> tuple[host.Start, host.RunMask]:
+    """Where variations that are sampled together start, and their mask."""
     pictures = [item.picture for item in batch]
     clean = opened.samples[pictures]
     noise = torch.cat([_noise(opened, item, first_seed, variation) for item in batch])
@@ -207,14 +210,14 @@ def _start(
     mask = opened.mask
     if mask is not None and len(mask) == len(opened.samples) > 1:
         mask = mask[pictures]
-    return host.Start(clean, noise), keys, host.run_mask(mask, clean.shape)
+    return host.Start(clean, noise, keys), host.run_mask(mask, clean.shape)
 
 
 def _noise(opened: host.OpenLatent, item: Variation, first_seed: int, variation: float) -> torch.Tensor:
     """The noise a stock KSampler would draw for this picture alone, turned towards it from the first variation's."""
     picture = opened.samples[item.picture : item.picture + 1]
-    place = [opened.keys(0)[item.picture][1]]
-    own = host.draw_noise(picture, item.seed, place)
+    index = [opened.keys(0)[item.picture][1]]
+    own = host.draw_noise(picture, item.seed, index)
     if variation >= 1.0:
         return own
-    return turn(host.draw_noise(picture, first_seed, place)[0], own[0], variation)[None]
+    return slerp(host.draw_noise(picture, first_seed, index)[0], own[0], variation)[None]

@@ -1,0 +1,93 @@
+"""The only door to ComfyUI: everything the pack asks of its host, by name. Rooms behind it are for host/ itself."""
+
+from .conditioning import encode_text, resolve_prompts
+from .demo import load_demo_checkpoint, load_saved_demo_checkpoint, saved_demo_checkpoints
+from .files import file_state, input_folder, is_picture, load_picture
+from .gradients import GuidedParts, SolvedWithGradients, solve_with_gradients
+from .guider import Guidance
+from .inversion import InversionSettings, Inverted, check_inversion, invert_latent, inverted_noise, run_inversion_back
+from .latent import (
+    OpenLatent,
+    close_latent,
+    from_model_space,
+    input_divisor,
+    noised_samples,
+    open_clean_latent,
+    open_latent,
+    state_of,
+    stored,
+    to_model_space,
+)
+from .mask import RunMask, run_mask
+from .model import is_guidance_distilled, model_fingerprint, versions
+from .noise import FixedNoise, draw_noise
+from .progress import Progress, StepCounter, Thumbnails, tell_browser
+from .refinement import PassRun, Refinement
+from .sampler import Sampler, sampler_names
+from .sampling import Sampled, Start, batch_size, sample
+from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of
+from .solver import solve
+from .tiling import check_prompt_for_tiles, tiled
+from .vae import decode, encode, upscale, vae_multiple
+
+__all__ = [
+    "FixedNoise",
+    "Guidance",
+    "GuidedParts",
+    "InversionSettings",
+    "Inverted",
+    "OpenLatent",
+    "PassRun",
+    "Progress",
+    "Refinement",
+    "RunMask",
+    "Sampled",
+    "Sampler",
+    "SolvedWithGradients",
+    "Start",
+    "StepCounter",
+    "Thumbnails",
+    "batch_size",
+    "check_inversion",
+    "check_prompt_for_tiles",
+    "close_latent",
+    "decode",
+    "draw_noise",
+    "encode",
+    "encode_text",
+    "file_state",
+    "from_model_space",
+    "input_divisor",
+    "input_folder",
+    "invert_latent",
+    "inverted_noise",
+    "is_guidance_distilled",
+    "is_picture",
+    "load_demo_checkpoint",
+    "load_picture",
+    "load_saved_demo_checkpoint",
+    "model_fingerprint",
+    "noise_schedule",
+    "noised_samples",
+    "open_clean_latent",
+    "open_latent",
+    "plan_strength",
+    "resolve_prompts",
+    "run_inversion_back",
+    "run_mask",
+    "sample",
+    "sampler_names",
+    "saved_demo_checkpoints",
+    "scheduler_names",
+    "scheduler_of",
+    "solve",
+    "solve_with_gradients",
+    "state_of",
+    "stored",
+    "tell_browser",
+    "tiled",
+    "to_model_space",
+    "upscale",
+    "vae_multiple",
+    "versions",
+]

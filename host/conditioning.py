@@ -1,0 +1,68 @@
+"""CONDITIONING: encoding prompts, and scheduled ones as the timestep ranges that ComfyUI reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from comfy.sd import CLIP
+from torch import Tensor
+
+from ..core.conditioning import Conditioning
+from ..core.prompts import SWITCH_KEY, Window, windows
+
+
+def encode_text(clip: CLIP, text: str) -> Conditioning:
+    """A prompt as CONDITIONING, as CLIP Text Encode does."""
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def resolve_prompts(
+    conditioning: Conditioning, sigmas: Tensor, percent_to_sigma: Callable[[float], float] | None
+) -> Conditioning:
+    """The conditioning of one run: entries behind switches become entries with sigma ranges, for stock samplers too.
+
+    A range that an entry already has is narrowed, never overwritten, and its strength is multiplied.
+
+    sigmas:           [steps + 1] falling
+    percent_to_sigma: the model's map, for entries that have a percent range already; None where no model is known
+
+    raises: ValueError where a percent range must be narrowed and no model is known
+    """
+    resolved: Conditioning = []
+    for embedding, options in conditioning:
+        if SWITCH_KEY not in options:
+            resolved.append([embedding, options])
+            continue
+        plain = {key: value for key, value in options.items() if key != SWITCH_KEY}
+        plain, high, low = _split_range(plain, percent_to_sigma)
+        for window in windows(options[SWITCH_KEY], sigmas):
+            part = window.within(high, low)
+            if part is not None:
+                resolved.append([embedding, plain | _range_of(part, plain.get("strength", 1.0))])
+    return resolved
+
+
+def _range_of(window: Window, strength: float) -> dict[str, float]:
+    bounds = {"timestep_start": window.high, "timestep_end": window.low}
+    changed = {} if window.weight == 1.0 else {"strength": strength * window.weight}
+    return changed | {key: bound for key, bound in bounds.items() if bound is not None}
+
+
+def _split_range(
+    options: dict[str, Any], percent_to_sigma: Callable[[float], float] | None
+) -> tuple[dict[str, Any], float | None, float | None]:
+    """An entry's options without its range, and the range in sigmas, read as ComfyUI reads it."""
+    start = [options[key] for key in ("start_percent", "clip_start_percent") if key in options]
+    end = [options[key] for key in ("end_percent", "clip_end_percent") if key in options]
+    if (start or end) and percent_to_sigma is None:
+        raise ValueError(
+            "model: a prompt here already has a timestep range in percent, which only the model can turn into sigmas; "
+            "connect model"
+        )
+    keys = {"start_percent", "clip_start_percent", "end_percent", "clip_end_percent", "timestep_start", "timestep_end"}
+    high, low = options.get("timestep_start"), options.get("timestep_end")
+    if percent_to_sigma is not None:
+        high = percent_to_sigma(max(start)) if start else high
+        low = percent_to_sigma(min(end)) if end else low
+    return {key: value for key, value in options.items() if key not in keys}, high, low

@@ -1,0 +1,45 @@
+"""Files of ComfyUI's input folder."""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+from pathlib import Path
+
+import folder_paths
+from PIL import Image
+from torch import Tensor
+
+
+def input_folder() -> Path:
+    """ComfyUI's input folder."""
+    return Path(folder_paths.get_input_directory()).resolve()
+
+
+def is_picture(path: Path) -> bool:
+    """Whether Pillow knows a file by its header."""
+    return _has_known_header(*file_state(path))
+
+
+def file_state(path: Path) -> tuple[str, int, int]:
+    """What changes when a file changes: its path, time and size."""
+    status = path.stat()
+    return str(path), status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=16384)
+def _has_known_header(path: str, changed: int, size: int) -> bool:
+    """Remembered for as long as the file stays as it is: a folder is asked about once for each picture of it."""
+    try:
+        with Image.open(path):
+            return True
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def load_picture(path: Path) -> tuple[Tensor, Tensor]:
+    """IMAGE and MASK of a file in the input folder, as Load Image does; an incomplete file raises OSError."""
+    with Image.open(path) as picture:
+        picture.load()
+    name = path.relative_to(input_folder()).as_posix()
+    return importlib.import_module("nodes").LoadImage().load_image(name)

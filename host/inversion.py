@@ -1,0 +1,141 @@
+"""Inversion on a MODEL: a picture up to noise, and the noise down to a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor
+
+from ..core.inversion import Denoise, Inversion
+from ..core.inversion_methods import Ascent, Walk, invert, method_named, run_back
+from ..core.noise import NoisedRecord, StepNoise, digest
+from ..core.null_text import NullTextInversion
+from ..core.report import Work
+from ..core.verdict import Residual
+from .guider import Guidance, NullTextGuidance
+from .latent import (
+    Latent,
+    OpenLatent,
+    close_latent,
+    from_model_space,
+    input_divisor,
+    noise_of,
+    open_latent,
+    samples_of,
+    stored,
+)
+from .noise import FixedNoise
+from .progress import StepCounter
+from .schedule import noise_schedule
+from .solver import solve
+
+
+@dataclass(frozen=True)
+class InversionSettings:
+    """How to invert.
+
+    method:     a name of ``core.inversion_methods.METHODS``
+    iterations: calls a step of ``corrected``
+    seed:       of the noise that ``noise_maps`` draws
+    keep:       whether to keep every state
+    report:     what the inversion was asked for, to say it in reports
+    """
+
+    method: str
+    iterations: int
+    seed: int
+    keep: bool
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """An inversion, what its way up shows of its quality, and what it took."""
+
+    inversion: Inversion
+    residual: Residual
+    work: Work
+
+
+def check_inversion(model: ModelPatcher, inversion: Inversion) -> None:
+    """Raise ValueError where an inversion cannot have been made with this model."""
+    open_latent(model, {"samples": inversion.clean})
+    if inversion.flow != noise_schedule(model).flow:
+        raise ValueError("inversion: it was made with a model of another family; connect the same model to DDIM Invert")
+
+
+def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settings: InversionSettings) -> Inverted:
+    """Invert a latent picture up to ``sigmas[0]``.
+
+    sigmas: [steps + 1] falling, ending in 0; empty leaves the picture as it is
+    """
+    model, method, clean = guidance.model, method_named(settings.method), opened.samples
+    flow = noise_schedule(model).flow
+    facts: dict[str, Any] = {"flow": flow, "cfg": guidance.cfg, "settings": settings.report}
+    if len(sigmas) == 0:
+        unchanged = Residual("nothing is done at strength 0", 0.0, 0.0)
+        return Inverted(Inversion(settings.method, sigmas, clean, clean, **facts), unchanged, Work())
+    maps = StepNoise(clean.shape, opened.keys(settings.seed), torch.device("cpu"), "noise maps")
+    ascent = Ascent(
+        sigmas=sigmas.flip(0).tolist(),
+        flow=flow,
+        input_divisor=input_divisor(model),
+        iterations=settings.iterations,
+        noise_at=lambda sigma: maps(sigma, sigma),
+        keep=settings.keep,
+        watch=StepCounter(model, (len(sigmas) - 1) * method.walks),
+    )
+
+    def up(denoise: Denoise, x: Tensor) -> tuple[Walk, Residual]:
+        return invert(denoise, x, method, ascent)
+
+    solved = solve(guidance, sigmas, clean, up, method.double)
+    walk, residual = solved.result
+    inversion = Inversion(
+        settings.method,
+        sigmas,
+        clean,
+        state=stored(walk.state),
+        below=stored(walk.below),
+        corrections=stored(walk.corrections),
+        trajectory=stored(walk.trajectory),
+        **facts,
+    )
+    return Inverted(inversion, residual, solved.work)
+
+
+def run_inversion_back(guidance: Guidance, inversion: Inversion, preserve: float) -> tuple[Tensor, Work]:
+    """The picture that an inversion gives under a prompt, [B, C, ...] in ComfyUI's latent space.
+
+    preserve: 0..1, see ``core.inversion_methods.run_back``
+    """
+    sigmas = inversion.sigmas
+    if len(sigmas) == 0:
+        return inversion.clean, Work()
+    if isinstance(inversion, NullTextInversion):
+        guidance = NullTextGuidance(
+            guidance.model, guidance.positive, inversion.negative, guidance.cfg, inversion.embeddings
+        )
+    progress = StepCounter(guidance.model, len(sigmas) - 1)
+
+    def down(denoise: Denoise, x: Tensor) -> Tensor:
+        state = x
+        for state in run_back(denoise, inversion.on(x), preserve):
+            progress(state)
+        return state
+
+    solved = solve(guidance, sigmas, inversion.clean, down, method_named(inversion.method).double)
+    return stored(from_model_space(guidance.model, solved.result.float())), solved.work
+
+
+def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion, seed: int) -> tuple[Latent, FixedNoise]:
+    """The noise of an inversion as a LATENT and as a NOISE, for samplers that know nothing of inversions."""
+    if len(inversion.sigmas) == 0:
+        return latent, FixedNoise(torch.zeros_like(inversion.clean), seed)
+    first, state = float(inversion.sigmas[0]), inversion.state.float()
+    samples, noise = samples_of(model, state, first), noise_of(model, state, first)
+    record = NoisedRecord(inversion.clean, noise, first, digest(samples), state, inverted=True)
+    return close_latent(latent, samples, record), FixedNoise(noise, seed)

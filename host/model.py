@@ -1,0 +1,86 @@
+"""Questions about a MODEL: what it is, whether it is the same as another one, and how much of it fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.model_management
+import comfy.model_sampling
+import comfy.supported_models
+import comfyui_version
+import torch
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor
+
+from ..core.conditioning import plain_text, text_digest
+from ..core.noise import digest
+from ..core.report import VERSION
+
+FINGERPRINT_WEIGHTS, FINGERPRINT_VALUES = 32, 16
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on besides its inputs: the versions of the pack, ComfyUI and torch."""
+    return {"img2img_studio": VERSION, "comfyui": comfyui_version.__version__, "torch": str(torch.__version__)}
+
+
+def is_guidance_distilled(model: ModelPatcher) -> bool:
+    """Whether a MODEL has its guidance built in and wants cfg 1: Flux dev and its kin, and Flux schnell.
+
+    Only the architecture is asked. Turbo, Lightning and LCM models have the same weights layout as their parents and
+    cannot be told apart, and neither can a model that was trained to take cfg again.
+    """
+    config = getattr(model.model, "model_config", None)
+    built_in = getattr(config, "unet_config", {}).get("guidance_embed", False)
+    return bool(built_in) or isinstance(config, comfy.supported_models.FluxSchnell)
+
+
+def model_fingerprint(model: ModelPatcher) -> str:
+    """A short fingerprint of a MODEL: its class and family, a few values of its weights, and the patches on it.
+
+    Weights that ComfyUI has patched in place are read from its backup, so that loading changes nothing.
+    """
+    weights = dict(model.model.diffusion_model.named_parameters())
+    names = sorted(weights)
+    parts = [type(model.model).__name__, *_families(model.get_model_object("model_sampling"))]
+    for name in names[:: max(1, len(names) // FINGERPRINT_WEIGHTS)]:
+        kept = model.backup.get(f"diffusion_model.{name}")
+        parts.append(f"{name}{_few_values(weights[name] if kept is None else kept.weight)}")
+    for key, patches in sorted(model.patches.items(), key=lambda item: str(item[0])):
+        parts.append(f"{key}{[(patch[0], patch[2], _patch_text(patch[1])) for patch in patches]}")
+    return text_digest("|".join(parts))
+
+
+def _families(sampling: Any) -> list[str]:
+    """The kinds of noise levels and of prediction that ComfyUI put together for a model."""
+    known = [kind for kind in type(sampling).__mro__ if kind.__module__ == comfy.model_sampling.__name__]
+    return [kind.__name__ for kind in known]
+
+
+def _few_values(weight: Tensor) -> str:
+    return digest(weight.detach().flatten()[:FINGERPRINT_VALUES].float())
+
+
+def _patch_text(patch: Any) -> str:
+    """A patch on a weight, a LoRA's factors or a plain difference, by a few values of its tensors."""
+    if isinstance(patch, Tensor):
+        return _few_values(patch)
+    if isinstance(patch, (tuple, list)):
+        return f"({','.join(map(_patch_text, patch))})"
+    if hasattr(patch, "weights"):  # ComfyUI's weight adapters: LoRA, LoHa, LoKr...
+        return f"{type(patch).__name__}{_patch_text(patch.weights)}"
+    return plain_text(patch)
+
+
+def fitting_batch(model: ModelPatcher, shape: Sequence[int], count: int, each: int = 1) -> int:
+    """How many of ``count`` latents of a shape [C, ...] fit into free memory together, at least one.
+
+    each: how many latents one of them stands for
+    """
+    unloaded = max(0, model.model_size() - model.loaded_size())
+    free: Any = comfy.model_management.get_free_memory(model.load_device)
+    # Prompt and negative run as one batch of twice the size; the margin is the host's own.
+    needed = ((n, model.model.memory_required([2 * n * each, *shape]) * 1.5) for n in range(count, 1, -1))
+    fitting = (n for n, memory in needed if memory < free - unloaded)
+    return next(fitting, 1)

@@ -1,0 +1,96 @@
+"""What the user sees while a node works: progress bar, previews, and events for the node's body."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import comfy.utils
+import latent_preview
+from comfy.model_patcher import ModelPatcher
+from comfy.sd import VAE
+from comfy_execution.utils import get_executing_context
+from PIL import Image
+from torch import Tensor
+
+from ..core.sheet import to_pillow
+from .latent import to_model_space
+from .vae import decode
+
+THUMBNAIL_SIDE = 192  # pixels
+
+
+class Progress:
+    """One progress bar with previews over a job of several runs; ComfyUI's own starts anew at each run.
+
+    total: steps of the whole job
+    """
+
+    def __init__(self, model: ModelPatcher, total: int) -> None:
+        self.bar = comfy.utils.ProgressBar(total)
+        self.total = total
+        self.done = 0
+        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+
+    def __call__(self, step: int, denoised: Tensor, state: Tensor, steps: int) -> None:
+        preview = self.previewer.decode_latent_to_preview_image("JPEG", denoised) if self.previewer else None
+        self.bar.update_absolute(self.done + step + 1, self.total, preview)
+
+    def advance(self, steps: int) -> None:
+        """A run of ``steps`` steps is over; the next one counts on from there."""
+        self.done += steps
+
+
+class StepCounter:
+    """Counts the steps of a solver on a progress bar, with previews.
+
+    total: steps of the job
+    """
+
+    def __init__(self, model: ModelPatcher, total: int) -> None:
+        self.progress = Progress(model, total)
+        self.steps = 0
+
+    def __call__(self, state: Tensor) -> None:
+        self.progress(self.steps, state.float(), state, self.progress.total)
+        self.steps += 1
+
+
+class Thumbnails:
+    """Small pictures of finished latents, for the body of a node.
+
+    vae:      decodes them; without one they are ComfyUI's rough previews of latents
+    progress: of the same job, for its previewer; where the user has switched previews off, the quickest one is taken
+    """
+
+    def __init__(self, model: ModelPatcher, vae: VAE | None, progress: Progress) -> None:
+        self.model, self.vae, self.previewer = model, vae, progress.previewer
+        form = model.model.latent_format
+        if self.previewer is None and form.latent_rgb_factors is not None:
+            self.previewer = latent_preview.Latent2RGBPreviewer(
+                form.latent_rgb_factors, form.latent_rgb_factors_bias, form.latent_rgb_factors_reshape
+            )
+
+    def __call__(self, samples: Tensor) -> Image.Image | None:
+        """One finished latent [1, C, ...] as a picture, a video by its first frame; None where there is no way."""
+        samples = samples[:, :, :1] if samples.ndim == 5 else samples
+        if self.vae is not None:
+            picture = to_pillow(decode(self.vae, {"samples": samples})[0])
+        elif self.previewer is not None:
+            state = to_model_space(self.model, samples).to(self.model.load_device)
+            picture = self.previewer.decode_latent_to_preview(state)
+        else:
+            return None
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        return picture
+
+
+def tell_browser(event: str, **facts: Any) -> None:
+    """Send an event about the running node to the browser that queued it; without a browser, nothing happens."""
+    server_module = sys.modules.get("server")  # missing where ComfyUI's code runs without its server
+    server: Any = getattr(getattr(server_module, "PromptServer", None), "instance", None)
+    context = get_executing_context()
+    if server is None or server.client_id is None or context is None:
+        return
+    message = {"node": context.node_id, "prompt_id": context.prompt_id, **facts}
+    server.send_sync(event, message, server.client_id)

@@ -1,0 +1,133 @@
+"""Refinement: several runs on one latent, each from what the one before left, with their colors watched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import mean
+from typing import Any
+
+from comfy.model_patcher import ModelPatcher
+from comfy.sd import VAE
+from PIL import Image
+from torch import Tensor
+
+from ..core.color import delta_e, match_channels
+from ..core.conditioning import conditioning_digest
+from ..core.mask import keep_outside
+from ..core.noise import digest
+from ..core.passes import RefinePlan, SettledPass
+from ..core.sheet import labelled_row, to_pillow
+from .guider import Guidance
+from .latent import OpenLatent
+from .mask import run_mask
+from .model import model_fingerprint, versions
+from .noise import draw_noise
+from .progress import Progress
+from .sampler import Sampler
+from .sampling import Sampled, Start, sample
+from .vae import decode
+
+
+@dataclass(frozen=True)
+class PassRun:
+    """One pass that was run.
+
+    picture: [B, H, W, 3] and its mean Delta E to the first picture, where a VAE is connected
+    """
+
+    settled: SettledPass
+    run: Sampled
+    picture: Tensor | None = None
+    drift: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The pass as a recipe needs it, and what it took."""
+        plan = self.settled.plan
+        return {
+            "strength": plan.settings.strength,
+            "steps": plan.steps,
+            "seed": self.settled.seed,
+            "cfg": self.settled.cfg,
+            "measure": plan.settings.measure,
+            "step_count": plan.settings.step_count,
+            "capped": plan.capped,
+            "sigmas": plan.sigmas,
+            "delta_e": self.drift,
+            **self.run.work.describe(),
+        }
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Everything a refinement needs, checked.
+
+    guidances: of each pass: its own prompts and cfg
+    vae:       shows the pictures, for drift and strip; None shows nothing
+    """
+
+    model: ModelPatcher
+    guidances: Sequence[Guidance]
+    sampler: Sampler
+    opened: OpenLatent
+    plan: RefinePlan
+    vae: VAE | None
+
+    @cached_property
+    def first(self) -> Tensor | None:
+        """The picture before any pass, as the VAE shows it."""
+        return self._decode(self.opened.samples)
+
+    def run(self) -> tuple[list[PassRun], str | None]:
+        """Each pass noises what the one before left; one progress bar over all. Also says why it stopped early."""
+        passes, limit = self.plan.passes, self.plan.max_drift
+        progress = Progress(self.model, sum(one.plan.steps for one in passes))
+        done, samples = [], self.opened.samples
+        for index, settled in enumerate(passes):
+            run = self._run_pass(index, samples, progress)
+            picture = self._decode(run.samples)
+            drift = None if picture is None or self.first is None else mean(delta_e(picture, self.first))
+            if drift is not None and 0 < limit < drift:
+                return done, f"pass {index + 1} would move the colours by {drift:.2f} Delta E, more than {limit:g}"
+            done.append(PassRun(settled, run, picture, drift))
+            samples = run.samples
+        return done, None
+
+    def _run_pass(self, index: int, samples: Tensor, progress: Progress) -> Sampled:
+        settled, guidance = self.plan.passes[index], self.guidances[index]
+        area = run_mask(self.opened.mask, samples.shape)
+        keys = self.opened.keys(settled.seed)
+        start = Start(samples, draw_noise(samples, settled.seed, self.opened.items), keys)
+        run = sample(guidance, self.sampler, settled.plan.sigmas, start, area, progress)
+        if self.plan.match_colors == "off" or run.work.calls == 0:
+            return run
+        matched = match_channels(run.samples, self.opened.samples)
+        if area.latent is not None:
+            matched = keep_outside(area.latent.to(matched), self.opened.samples, matched)
+        return replace(run, samples=matched)
+
+    def _decode(self, samples: Tensor) -> Tensor | None:
+        return None if self.vae is None else decode(self.vae, {"samples": samples})
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the result besides the passes themselves."""
+        mask = self.opened.mask
+        prompts = [(one.positive, one.negative) for one in self.guidances]
+        return {
+            "input": digest(self.opened.samples),
+            "mask": None if mask is None else digest(mask),
+            "model": model_fingerprint(self.model),
+            "prompts": [[conditioning_digest(part) for part in pair] for pair in prompts],
+            "sampler": self.sampler.label,
+            "device": str(self.model.load_device),
+            **versions(),
+        }
+
+    def strip(self, done: Sequence[PassRun]) -> Image.Image:
+        """The first picture and each pass with its drift, side by side."""
+        pictures = [self.first, *(one.picture for one in done)]
+        labels = ["input"]
+        for index, one in enumerate(done):
+            labels.append(f"pass {index + 1}: {one.settled.plan.settings.strength:g}\nDelta E {one.drift:.1f}")
+        return labelled_row([to_pillow(picture[0]) for picture in pictures if picture is not None], labels)

@@ -100,9 +100,7 @@ def _kornia(module: str = "color") -> Any:
     try:
         return importlib.import_module(f"kornia.{module}")
     except ImportError as error:
-        raise ImportError(
-            "color nodes need the package kornia, which ComfyUI lists in its requirements.txt"
-        ) from error
+        raise ImportError("color nodes need the package kornia, which ComfyUI lists in its requirements.txt") from error
 
 
 def _cloud(image: Tensor, in_lab: bool) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .noise import digest
 
-Conditioning = list[list[Any]]
+Conditioning = list[Any]
 """ComfyUI's CONDITIONING: a list of [embedding, options]."""
 
 

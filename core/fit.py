@@ -103,7 +103,7 @@ def plan_fit(
     return Fit(original, resampled, canvas, top, left, fill)
 
 
-def plan_canvas(size: Size, borders: Borders = Borders(), multiple: int = 8, fill: str = "edge") -> Fit:
+def plan_canvas(size: Size, borders: Borders, multiple: int = 8, fill: str = "edge") -> Fit:
     """Plan a larger canvas around a picture, which stays as it is.
 
     multiple: both sides of the canvas become whole multiples of this; what that takes is added on the sides that grow,

@@ -69,7 +69,9 @@ def _names(text: str, where: str, known: Sequence[str]) -> list[str]:
     found = []
     for word, position in words(text):
         if word not in known:
-            raise ValueError(f"{where}: {word!r} at character {position} is unknown here; choose from {', '.join(known)}")
+            raise ValueError(
+                f"{where}: {word!r} at character {position} is unknown here; choose from {', '.join(known)}"
+            )
         found.append(word)
     return found
 

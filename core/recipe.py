@@ -52,9 +52,7 @@ def read_recipe(text: str) -> Recipe:
 
 def _read_pass(facts: Mapping[str, Any], index: int, scheduler: str) -> SettledPass:
     sigmas = torch.tensor(facts["sigmas"], dtype=torch.float32)
-    settings = StrengthSettings(
-        scheduler, facts["steps"], facts["strength"], facts["measure"], facts["step_count"]
-    )
+    settings = StrengthSettings(scheduler, facts["steps"], facts["strength"], facts["measure"], facts["step_count"])
     seed = int(facts["seed"])
     if not 0 <= seed < SEED_LIMIT:
         raise ValueError(f"seed {seed} of pass {index + 1} is out of range")

@@ -22,7 +22,7 @@ from .mask import RunMask, run_mask
 from .model import is_guidance_distilled, model_fingerprint, versions
 from .noise import FixedNoise, draw_noise
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
-from .refinement import PassRun, Refinement
+from .refinement import Refined, Refinement
 from .sampler import Sampler, sampler_names
 from .sampling import Sampled, Start, batch_size, sample
 from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of
@@ -37,8 +37,8 @@ __all__ = [
     "InversionSettings",
     "Inverted",
     "OpenLatent",
-    "PassRun",
     "Progress",
+    "Refined",
     "Refinement",
     "RunMask",
     "Sampled",

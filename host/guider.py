@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..core.conditioning import Conditioning
 from .conditioning import resolve_prompts
+from .schedule import model_sampling
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class CountingGuider(comfy.samplers.CFGGuider):
 
     def __init__(self, guidance: Guidance, sigmas: Tensor) -> None:
         super().__init__(guidance.model)
-        percent_to_sigma = guidance.model.get_model_object("model_sampling").percent_to_sigma
+        percent_to_sigma = model_sampling(guidance.model).percent_to_sigma
         prompts = (guidance.positive, guidance.negative)
         self.set_conds(*(resolve_prompts(prompt, sigmas, percent_to_sigma) for prompt in prompts))
         self.set_cfg(guidance.cfg)

@@ -13,16 +13,18 @@ import comfy.model_sampling
 import comfy.sample
 import torch
 from comfy.model_patcher import ModelPatcher
+from comfy_api.latest import io
 from torch import Tensor
 
 from ..core.noise import ItemKey, NoisedRecord, digest
+from .schedule import model_sampling
 
 RECORD_KEY = "img2img_record"
 RATIO_KEYS = ("downscale_ratio_spacial", "downscale_ratio_temporal")
 """What newer hosts note with an empty latent: how many pixels and frames a cell of it stands for."""
 
-Latent = dict[str, Any]
-"""ComfyUI's LATENT."""
+Latent = io.Latent.Type
+"""ComfyUI's LATENT: a dictionary with ``samples`` [B, C, ...] and, where it has them, a mask and more."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def open_clean_latent(model: ModelPatcher, latent: Latent, mask: Tensor | None =
 
 def close_latent(latent: Latent, samples: Tensor, record: NoisedRecord | None = None, **other: Any) -> Latent:
     """A new LATENT: the old one's other entries, the new samples, and the record where there is one."""
-    out = {key: value for key, value in latent.items() if key not in (RECORD_KEY, *RATIO_KEYS)}
+    out: Any = {key: value for key, value in latent.items() if key not in (RECORD_KEY, *RATIO_KEYS)}
     out["samples"] = samples
     if record is not None:
         out[RECORD_KEY] = record
@@ -97,7 +99,7 @@ def close_latent(latent: Latent, samples: Tensor, record: NoisedRecord | None = 
 
 def _shaped_for(model: ModelPatcher, samples: Tensor, latent: Latent) -> Tensor:
     """Samples of the model's own shape; an empty latent is brought to it, as in ComfyUI."""
-    latent_format = model.get_model_object("latent_format")
+    latent_format: Any = model.get_model_object("latent_format")
     fix = comfy.sample.fix_empty_latent_channels
     ratios = {key: latent.get(key) for key in RATIO_KEYS if key in inspect.signature(fix).parameters}
     samples = fix(model, samples, **ratios)
@@ -117,12 +119,14 @@ def _shaped_for(model: ModelPatcher, samples: Tensor, latent: Latent) -> Tensor:
 
 def to_model_space(model: ModelPatcher, samples: Tensor) -> Tensor:
     """ComfyUI's latent space → the space the model works in (an empty latent stays empty, as in ComfyUI)."""
-    return model.get_model_object("process_latent_in")(samples) if bool(samples.any()) else samples
+    into: Any = model.get_model_object("process_latent_in")
+    return into(samples) if bool(samples.any()) else samples
 
 
 def from_model_space(model: ModelPatcher, state: Tensor) -> Tensor:
     """The space the model works in → ComfyUI's latent space."""
-    return model.get_model_object("process_latent_out")(state)
+    out_of: Any = model.get_model_object("process_latent_out")
+    return out_of(state)
 
 
 def noised_samples(model: ModelPatcher, clean: Tensor, noise: Tensor, sigma: float) -> Tensor:
@@ -133,7 +137,7 @@ def noised_samples(model: ModelPatcher, clean: Tensor, noise: Tensor, sigma: flo
 
     clean, noise: [B, C, ...], noise of unit variance
     """
-    sampling = model.get_model_object("model_sampling")
+    sampling = model_sampling(model)
     level = torch.tensor(sigma)
     state = sampling.noise_scaling(level, noise, to_model_space(model, clean), _at_top(sampling, sigma))
     return samples_of(model, state, sigma)
@@ -141,7 +145,7 @@ def noised_samples(model: ModelPatcher, clean: Tensor, noise: Tensor, sigma: flo
 
 def samples_of(model: ModelPatcher, state: Tensor, sigma: float) -> Tensor:
     """A state at a noise level as the samples of a LATENT, in the convention of ``noised_samples``."""
-    sampling = model.get_model_object("model_sampling")
+    sampling = model_sampling(model)
     if not isinstance(sampling, comfy.model_sampling.CONST) or sigma < 1.0:
         state = sampling.inverse_noise_scaling(torch.tensor(sigma), state)
     return from_model_space(model, state)
@@ -150,20 +154,20 @@ def samples_of(model: ModelPatcher, state: Tensor, sigma: float) -> Tensor:
 def state_of(model: ModelPatcher, samples: Tensor, sigma: float) -> Tensor:
     """The other way round: what ``noised_samples`` or an unfinished stock run wrote, as a state of the model."""
     state = to_model_space(model, samples)
-    flow = isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST)
+    flow = isinstance(model_sampling(model), comfy.model_sampling.CONST)
     return state * (1.0 - sigma) if flow and sigma < 1.0 else state
 
 
 def noise_of(model: ModelPatcher, state: Tensor, sigma: float) -> Tensor:
     """The noise that stock samplers, given an empty latent, scale to exactly this state (up to rounding)."""
-    sampling = model.get_model_object("model_sampling")
+    sampling = model_sampling(model)
     unit = sampling.noise_scaling(torch.tensor(sigma), torch.ones(1), torch.zeros(1), _at_top(sampling, sigma))
     return state / unit.to(state)
 
 
 def input_divisor(model: ModelPatcher) -> Callable[[float], float]:
     """1 / c_in of Karras et al. 2022 (arXiv:2206.00364): what this model divides its input by at a sigma."""
-    sampling = model.get_model_object("model_sampling")
+    sampling = model_sampling(model)
     return lambda sigma: (
         1.0 / float(sampling.calculate_input(torch.tensor([sigma], dtype=torch.float64), torch.ones(1)))
     )

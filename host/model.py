@@ -16,6 +16,7 @@ from torch import Tensor
 from ..core.conditioning import plain_text, text_digest
 from ..core.noise import digest
 from ..core.report import VERSION
+from .schedule import model_sampling
 
 FINGERPRINT_WEIGHTS, FINGERPRINT_VALUES = 32, 16
 
@@ -43,7 +44,7 @@ def model_fingerprint(model: ModelPatcher) -> str:
     """
     weights = dict(model.model.diffusion_model.named_parameters())
     names = sorted(weights)
-    parts = [type(model.model).__name__, *_families(model.get_model_object("model_sampling"))]
+    parts = [type(model.model).__name__, *_families(model_sampling(model))]
     for name in names[:: max(1, len(names) // FINGERPRINT_WEIGHTS)]:
         kept = model.backup.get(f"diffusion_model.{name}")
         parts.append(f"{name}{_few_values(weights[name] if kept is None else kept.weight)}")

@@ -33,6 +33,7 @@ class Progress:
         self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
 
     def __call__(self, step: int, denoised: Tensor, state: Tensor, steps: int) -> None:
+        """Called by ComfyUI's sampling after each step."""
         preview = self.previewer.decode_latent_to_preview_image("JPEG", denoised) if self.previewer else None
         self.bar.update_absolute(self.done + step + 1, self.total, preview)
 
@@ -52,6 +53,7 @@ class StepCounter:
         self.steps = 0
 
     def __call__(self, state: Tensor) -> None:
+        """Called by the solver with each state it finds."""
         self.progress(self.steps, state.float(), state, self.progress.total)
         self.steps += 1
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
+import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.sd import VAE
 from PIL import Image
@@ -18,6 +19,7 @@ from ..core.conditioning import conditioning_digest
 from ..core.mask import keep_outside
 from ..core.noise import digest
 from ..core.passes import RefinePlan, SettledPass
+from ..core.report import Work
 from ..core.sheet import labelled_row, to_pillow
 from .guider import Guidance
 from .latent import OpenLatent
@@ -60,6 +62,30 @@ class PassRun:
 
 
 @dataclass(frozen=True)
+class Refined:
+    """What a refinement gave.
+
+    passes:  those that were run
+    final:   [B, C, ...] the last latent, in ComfyUI's latent space
+    stopped: why it stopped early, None where it did not
+    """
+
+    passes: list[PassRun]
+    final: Tensor
+    stopped: str | None = None
+
+    @property
+    def every(self) -> Tensor:
+        """The latent of each pass, in order, as one batch."""
+        return torch.cat([one.run.samples for one in self.passes]) if self.passes else self.final
+
+    @property
+    def work(self) -> Work:
+        """What all passes took together."""
+        return sum((one.run.work for one in self.passes), Work())
+
+
+@dataclass(frozen=True)
 class Refinement:
     """Everything a refinement needs, checked.
 
@@ -79,8 +105,8 @@ class Refinement:
         """The picture before any pass, as the VAE shows it."""
         return self._decode(self.opened.samples)
 
-    def run(self) -> tuple[list[PassRun], str | None]:
-        """Each pass noises what the one before left; one progress bar over all. Also says why it stopped early."""
+    def run(self) -> Refined:
+        """Each pass noises what the one before left; one progress bar over all."""
         passes, limit = self.plan.passes, self.plan.max_drift
         progress = Progress(self.model, sum(one.plan.steps for one in passes))
         done, samples = [], self.opened.samples
@@ -89,10 +115,11 @@ class Refinement:
             picture = self._decode(run.samples)
             drift = None if picture is None or self.first is None else mean(delta_e(picture, self.first))
             if drift is not None and 0 < limit < drift:
-                return done, f"pass {index + 1} would move the colours by {drift:.2f} Delta E, more than {limit:g}"
+                reason = f"pass {index + 1} would move the colours by {drift:.2f} Delta E, more than {limit:g}"
+                return Refined(done, samples, reason)
             done.append(PassRun(settled, run, picture, drift))
             samples = run.samples
-        return done, None
+        return Refined(done, samples)
 
     def _run_pass(self, index: int, samples: Tensor, progress: Progress) -> Sampled:
         settled, guidance = self.plan.passes[index], self.guidances[index]
@@ -124,10 +151,10 @@ class Refinement:
             **versions(),
         }
 
-    def strip(self, done: Sequence[PassRun]) -> Image.Image:
+    def strip(self, refined: Refined) -> Image.Image:
         """The first picture and each pass with its drift, side by side."""
-        pictures = [self.first, *(one.picture for one in done)]
+        pictures = [self.first, *(one.picture for one in refined.passes)]
         labels = ["input"]
-        for index, one in enumerate(done):
+        for index, one in enumerate(refined.passes):
             labels.append(f"pass {index + 1}: {one.settled.plan.settings.strength:g}\nDelta E {one.drift:.1f}")
         return labelled_row([to_pillow(picture[0]) for picture in pictures if picture is not None], labels)

@@ -49,7 +49,7 @@ class Sampler:
 
     @property
     def masks_whole_batch(self) -> bool:
-        """Whether it draws its noise under a mask for the whole batch (ddim), so that a picture depends on the others."""
+        """Whether it draws its noise under a mask for the whole batch (ddim), so that no picture is the same alone."""
         return bool(getattr(self.object, "inpaint_options", {}).get("random"))
 
     def with_item_noise(

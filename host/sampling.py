@@ -66,6 +66,7 @@ class PartialRun:
         self.state_left: Tensor | None = None
 
     def __call__(self, denoise: Any, x: Tensor, sigmas: Tensor, **options: Any) -> Tensor:
+        """Called by the SAMPLER in the place of its own function."""
         self.state_left = self.function(denoise, x if self.state is None else self.state.to(x), sigmas, **options)
         return self.state_left
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import comfy.model_sampling
 import comfy.samplers
@@ -56,12 +57,17 @@ def scheduler_names() -> list[str]:
     return list(comfy.samplers.SCHEDULER_NAMES)
 
 
+def model_sampling(model: ModelPatcher) -> Any:
+    """ComfyUI's own object for a MODEL's noise levels and what it predicts."""
+    return model.get_model_object("model_sampling")
+
+
 def noise_schedule(model: ModelPatcher) -> NoiseSchedule:
     """The noise levels a MODEL was trained on.
 
     raises: ValueError for models that map picture to picture without noise
     """
-    sampling = model.get_model_object("model_sampling")
+    sampling = model_sampling(model)
     if isinstance(sampling, comfy.model_sampling.IMG_TO_IMG):
         raise ValueError(
             "model: this model turns a picture into another one without noise, so it has no strength; "
@@ -76,7 +82,7 @@ def scheduler_of(model: ModelPatcher, name: str) -> Scheduler:
     """A scheduler of ComfyUI on a MODEL's noise levels, or on the part of them below a first sigma."""
     if name not in comfy.samplers.SCHEDULER_NAMES:
         raise ValueError(f"scheduler: {name!r} is unknown here; choose one of {', '.join(scheduler_names())}")
-    sampling = model.get_model_object("model_sampling")
+    sampling = model_sampling(model)
 
     def scheduler(start: float | None, steps: int) -> Tensor:
         levels = sampling if start is None else CutSampling(noise_schedule(model), start)

@@ -51,7 +51,8 @@ def tiled(model: ModelPatcher, grid: TileGrid) -> ModelPatcher:
             "the model without them, or make tile as large as the enlarged picture"
         )
     clone = model.clone()
-    clone.model_options["context_handler"] = TileHandler(model, grid)
+    options: dict[str, Any] = clone.model_options
+    options["context_handler"] = TileHandler(model, grid)
     clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "img2img_tiles", _room_for_a_tile)
     return clone
 
@@ -140,7 +141,7 @@ class TileHandler(comfy.context_windows.ContextHandlerABC):
         out = []
         for entry in entries:
             conds = {name: _cut_cond(cond, self.grid, offsets, x.shape) for name, cond in entry["model_conds"].items()}
-            cut = entry | {"model_conds": conds}
+            cut: dict[str, Any] = entry | {"model_conds": conds}
             if "mask" in entry:
                 cut["mask"] = self.grid.stack(entry["mask"], offsets, len(x))
             if "control" in entry:

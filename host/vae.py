@@ -20,14 +20,16 @@ def encode(vae: VAE, image: Tensor, tile: int | None = None) -> Latent:
     """
     image = image[..., :3]
     if tile is None:
-        return {"samples": vae.encode(image)}
+        samples: Any = vae.encode(image)
+        return {"samples": samples}
     unit = vae_multiple(vae)
     sides = image.shape[1] // unit, image.shape[2] // unit
     grid = plan_vae_tiles(*sides, tile, unit)
 
     def encode_tile(pixels: Tensor) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        return vae.encode(pixels.movedim(1, -1))
+        samples: Any = vae.encode(pixels.movedim(1, -1))
+        return samples
 
     return {"samples": convert_tiles(image.movedim(-1, 1), grid.scaled(unit), grid, sides, encode_tile)}
 
@@ -41,7 +43,7 @@ def decode(vae: VAE, latent: Latent, tile: int | None = None) -> Tensor:
     if tile is None:
         image = vae.decode(samples)
     else:
-        unit = int(vae.spacial_compression_decode())
+        unit = vae_unit(vae)
         height, width = samples.shape[-2:]
         grid, sides = plan_vae_tiles(height, width, tile, unit), (height * unit, width * unit)
 
@@ -55,7 +57,14 @@ def decode(vae: VAE, latent: Latent, tile: int | None = None) -> Tensor:
 
 def vae_multiple(vae: VAE) -> int:
     """The sides of a picture must be whole multiples of this many pixels for a VAE."""
-    return int(vae.spacial_compression_encode())
+    pixels: Any = vae.spacial_compression_encode()
+    return int(pixels)
+
+
+def vae_unit(vae: VAE) -> int:
+    """How many pixels a VAE makes of a cell of the latent, along each side."""
+    pixels: Any = vae.spacial_compression_decode()
+    return int(pixels)
 
 
 def upscale(upscale_model: Any, image: Tensor) -> Tensor:

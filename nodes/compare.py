@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io
 
@@ -117,8 +119,9 @@ class CompareImages(io.ComfyNode):
         if counted[0].numel() == 0:
             raise ValueError("mask: nothing is left under it; paint it white where the pictures should be compared")
         error, decibels, similarity = mse(*counted), min(psnr(*counted), EQUAL_DECIBELS), ssim(first, second)
-        facts = {"changed_pixels": changed_pixels(first, second), "pixels": first[..., 0].numel()}
-        text = report.text(mse=error, psnr=decibels, ssim=similarity, identical=facts["changed_pixels"] == 0, **facts)
+        changed, pixels = changed_pixels(first, second), first[..., 0].numel()
+        facts: dict[str, Any] = {"mse": error, "psnr": decibels, "ssim": similarity, "identical": changed == 0}
+        text = report.text(**facts, changed_pixels=changed, pixels=pixels)
         return io.NodeOutput(error, decibels, similarity, text)
 
 

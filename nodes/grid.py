@@ -227,8 +227,7 @@ class Painter:
             return new
         opened, progress = self.opened, host.Progress(self.guidance.model, sum(plans[cell].steps for cell in new))
         noises = {seed: host.draw_noise(opened.samples, seed, opened.items) for seed in {cell.seed for cell in new}}
-        texts = dict.fromkeys(cell.prompt for cell in new if cell.prompt is not None)
-        prompts = {None: self.guidance.positive} | {text: host.encode_text(self.clip, text) for text in texts}
+        prompts = {text: self._prompt(text) for text in dict.fromkeys(cell.prompt for cell in new)}
         first = self._decoded(opened.samples)
         for cell in new:
             start = host.Start(opened.samples, noises[cell.seed], opened.keys(cell.seed))
@@ -255,13 +254,15 @@ class Painter:
         picture = self._decoded(run.samples) if run.work.calls else first
         return Shown(run, to_pillow(picture), label, ssim(picture[None], first[None]), plan)
 
+    def _prompt(self, text: str | None) -> io.Conditioning.Type:
+        """A line of the prompt axis, encoded; of cells that have none, the connected prompt."""
+        return self.guidance.positive if text is None or self.clip is None else host.encode_text(self.clip, text)
+
     def _decoded(self, samples: torch.Tensor) -> torch.Tensor:
         return host.decode(self.vae, {"samples": samples})[0]
 
 
-def _sheet(
-    cls: type[io.ComfyNode], axes: tuple[Axis, Axis], shown: list[Shown]
-) -> tuple[torch.Tensor, dict[str, Any]]:
+def _sheet(cls: type[io.ComfyNode], axes: tuple[Axis, Axis], shown: list[Shown]) -> tuple[torch.Tensor, dict[str, Any]]:
     """The labelled sheet as an IMAGE, and what the node's body needs to make its cells clickable."""
     rows, columns = axes
     pictures, labels = [one.picture for one in shown], [one.label for one in shown]

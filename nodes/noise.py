@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io
 
@@ -82,7 +84,7 @@ def noise_latent(
     check_sigmas(sigmas)
     opened = host.open_clean_latent(model, latent, mask)
     noise = host.draw_noise(opened.samples, seed, opened.items) * noise_multiplier
-    masked = {} if opened.mask is None else {"noise_mask": opened.mask}
+    masked: Any = {} if opened.mask is None else {"noise_mask": opened.mask}
     if len(sigmas) == 0:
         return latent | masked, host.FixedNoise(noise, seed)
     clean = _with_content(model, opened, content, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -137,15 +137,13 @@ def _optimize(
         states = [state.to(clean).clone() for state in path]
         sigmas, divisor = inversion.sigmas.tolist(), host.input_divisor(guidance.model)
         found = []
-        for step in null_text(
-            parts, states, sigmas, embedding, divisor, settings.inner_steps, settings.learning_rate
-        ):
+        for step in null_text(parts, states, sigmas, embedding, divisor, settings.inner_steps, settings.learning_rate):
             progress(step.state)
             found.append(step)
         return found
 
-    prompts = (prompt_of_item(prompt, item) for prompt in (guidance.positive, guidance.negative))
-    own = host.Guidance(guidance.model, *prompts, guidance.cfg)
+    positive, negative = (prompt_of_item(prompt, item) for prompt in (guidance.positive, guidance.negative))
+    own = replace(guidance, positive=positive, negative=negative)
     return host.solve_with_gradients(own, inversion.sigmas, inversion.clean[item : item + 1], follow)
 
 

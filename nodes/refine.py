@@ -13,7 +13,7 @@ from .. import host
 from ..core.noise import SEED_LIMIT
 from ..core.passes import MATCHES, SEED_MODES, MatchColors, PassSettings, RefinePlan, SeedMode, plan_passes
 from ..core.recipe import NODE, Recipe, compare_results, describe_result, read_recipe
-from ..core.report import Report, Work
+from ..core.report import Report
 from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
 from ..core.sheet import from_pillow
 from ..core.text import parse_strengths
@@ -62,7 +62,9 @@ class RefinePass(io.ComfyNode):
                 ),
                 inputs.Passes.Input("passes", optional=True, tooltip="The passes before this one."),
             ],
-            outputs=[inputs.Passes.Output(display_name="passes", tooltip="For Progressive Refine, or the next Refine Pass.")],
+            outputs=[
+                inputs.Passes.Output(display_name="passes", tooltip="For Progressive Refine, or the next Refine Pass.")
+            ],
         )
 
     @classmethod
@@ -116,7 +118,9 @@ class ProgressiveRefine(io.ComfyNode):
                     options=list(SEED_MODES),
                     tooltip="increment: each pass gets the next seed. same: all passes get the same noise.",
                 ),
-                inputs.Passes.Input("passes", optional=True, tooltip="Passes from Refine Pass, with settings of their own."),
+                inputs.Passes.Input(
+                    "passes", optional=True, tooltip="Passes from Refine Pass, with settings of their own."
+                ),
                 inputs.mask(),
                 io.Vae.Input(
                     "vae", optional=True, tooltip="Connect it to see each pass and how far its colours have drifted."
@@ -190,27 +194,23 @@ class ProgressiveRefine(io.ComfyNode):
         settings = passes or tuple(PassSettings(strength) for strength in parse_strengths(strengths))
         planned = partial(_plan_pass, model, StrengthSettings(scheduler, steps, 0.0, measure, step_count))
         fresh = plan_passes(settings, steps, cfg, seed, seed_mode, planned)
-        chosen = _chosen_sampler(former, sampler_name, sampler)
-        plan = former.plan if former else RefinePlan(fresh, chosen.label, match_colors, _drift_limit(max_drift, vae))
+        chosen, limit = _chosen_sampler(former, sampler_name, sampler), _drift_limit(max_drift, vae)
+        plan = former.plan if former else RefinePlan(fresh, chosen.label, match_colors, limit)
         guidances = _guidances(host.Guidance(model, positive, negative, cfg), settings, plan)
         opened = host.open_clean_latent(model, latent, mask)
         refinement = host.Refinement(model, guidances, chosen, opened, plan, vae)
-        done, stopped = refinement.run()
-        final, facts = _facts(refinement, done, former)
-        facts |= {"scheduler": scheduler, "seed_mode": seed_mode, "stopped": stopped}
-        text = report.text(sum((one.run.work for one in done), Work()), **facts)
-        every = torch.cat([one.run.samples for one in done]) if done else final
-        strip = None if vae is None else ui.PreviewImage(from_pillow(refinement.strip(done)), cls=cls)
-        return io.NodeOutput(host.close_latent(latent, final), {"samples": every}, text, ui=strip)
+        refined = refinement.run()
+        facts = _facts(refinement, refined, former) | {"scheduler": scheduler, "seed_mode": seed_mode}
+        strip: Any = None if vae is None else ui.PreviewImage(from_pillow(refinement.strip(refined)), cls=cls)
+        final, every = host.close_latent(latent, refined.final), {"samples": refined.every}
+        return io.NodeOutput(final, every, report.text(refined.work, **facts), ui=strip)
 
 
 def _plan_pass(model: io.Model.Type, shared: StrengthSettings, strength: float, steps: int) -> StrengthPlan:
     return host.plan_strength(model, replace(shared, strength=strength, steps=steps))
 
 
-def _guidances(
-    shared: host.Guidance, settings: tuple[PassSettings, ...], plan: RefinePlan
-) -> list[host.Guidance]:
+def _guidances(shared: host.Guidance, settings: tuple[PassSettings, ...], plan: RefinePlan) -> list[host.Guidance]:
     """What each pass is guided by: its own cfg and prompts, or the shared ones."""
     guidances = []
     for settled in plan.passes:
@@ -243,18 +243,16 @@ def _drift_limit(max_drift: float, vae: io.Vae.Type | None) -> float:
     return max_drift
 
 
-def _facts(
-    refinement: host.Refinement, done: list[host.PassRun], former: Recipe | None
-) -> tuple[torch.Tensor, dict[str, Any]]:
-    """The last latent, and what the report says of the way there; with a recipe, whether it is the same again."""
-    final = done[-1].run.samples if done else refinement.opened.samples
+def _facts(refinement: host.Refinement, refined: host.Refined, former: Recipe | None) -> dict[str, Any]:
+    """What the report says; after a recipe, also whether the result is the same again."""
     facts = refinement.facts()
-    return final, {
+    return {
         "node": NODE,
         "sampler": refinement.plan.sampler,
         "match_colors": refinement.plan.match_colors,
-        "passes": [one.describe() for one in done],
+        "passes": [one.describe() for one in refined.passes],
+        "stopped": refined.stopped,
         "facts": facts,
-        "result": describe_result(final),
-        "recipe_check": compare_results(former, facts, final) if former else None,
+        "result": describe_result(refined.final),
+        "recipe_check": compare_results(former, facts, refined.final) if former else None,
     }

@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..core.fit import Fit, Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
+from ..core.fit import Borders, Fit, Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
 from ..core.report import Report
 from ..core.schedule import Measure, StepCount, StrengthSettings
 from ..core.tiles import TileGrid, plan_tiles, tile_report
@@ -127,7 +127,7 @@ def _tiled(guidance: host.Guidance, grid: TileGrid) -> host.Guidance:
 
 def _on_whole_cells(image: torch.Tensor, unit: int) -> tuple[torch.Tensor, Fit]:
     """The picture with borders that make its sides whole multiples of the VAE's, and how to take them off again."""
-    canvas = plan_canvas(Size(*image.shape[1:3]), multiple=unit)
+    canvas = plan_canvas(Size(*image.shape[1:3]), Borders(), multiple=unit)
     return apply_fit(image, canvas)[0], canvas
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -133,91 +133,119 @@ class VariationBatch(io.ComfyNode):
         vae: io.Vae.Type | None = None,
     ) -> io.NodeOutput:
         report = Report(host.versions())
+        guidance, chosen = host.Guidance(model, positive, negative, cfg), host.Sampler.chosen(sampler_name, sampler)
+        settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
         opened = host.open_clean_latent(model, latent, mask)
         listed = parse_seeds(seeds) or [(seed + i) % SEED_LIMIT for i in range(first_item + count)]
         levels = parse_strengths(strengths) or [strength]
         items = plan_variations(len(opened.samples), listed, levels, first_item)
-        settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
         plans = {level: host.plan_strength(model, replace(settings, strength=level)) for level in set(levels)}
-        guidance, chosen = host.Guidance(model, positive, negative, cfg), host.Sampler.chosen(sampler_name, sampler)
         limit = host.batch_size(model, chosen, opened, len(items), batch_limit)
-        parts = list(batches(items, limit))
-        progress = host.Progress(model, sum(plans[part[0].strength].steps for part in parts))
-        sheet, runs = Sheet(items, host.Thumbnails(model, vae, progress)), []
-        for part in parts:
-            start, area = _start(opened, part, listed[0], variation)
-            runs.append(host.sample(guidance, chosen, plans[part[0].strength].sigmas, start, area, progress))
-            sheet.add(runs[-1].samples)
-        facts = _facts(items, plans, settings) | {"sampler": chosen.label, "cfg": cfg}
-        text = report.text(sum((run.work for run in runs), Work()), **facts, variation=variation, batch_limit=limit)
-        kept = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")}
-        out = host.close_latent(kept, torch.cat([run.samples for run in runs]))
-        shown = {"img2img_variations": [sheet.payload()]}
-        return io.NodeOutput(out, ", ".join(str(item.seed) for item in items), text, ui=shown)
+        painter = Painter(guidance, chosen, opened, plans, listed[0], variation)
+        sheet = Sheet(items)
+        runs = painter.paint(list(batches(items, limit)), sheet, vae)
+        text = report.text(sum((run.work for run in runs), Work()), **painter.facts(items, settings), batch_limit=limit)
+        out = _closed(latent, torch.cat([run.samples for run in runs]))
+        return io.NodeOutput(out, ", ".join(str(item.seed) for item in items), text, ui=sheet.panel())
 
 
-def _facts(items: list[Variation], plans: Mapping[float, StrengthPlan], settings: StrengthSettings) -> dict[str, Any]:
-    return {
-        "items": [{"picture": item.picture, "seed": item.seed, "strength": item.strength} for item in items],
-        "plans": [
-            {"strength": strength, "sigmas": plan.sigmas, "capped": plan.capped}
-            for strength, plan in sorted(plans.items())
-        ],
-        "scheduler": settings.scheduler,
-        "measure": settings.measure,
-        "step_count": settings.step_count,
-    }
+def _closed(latent: io.Latent.Type, samples: torch.Tensor) -> io.Latent.Type:
+    """The batch as a LATENT, without what belongs to single pictures of the input."""
+    kept: Any = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")}
+    return host.close_latent(kept, samples)
 
 
 class Sheet:
     """The finished variations for the node's body, where each batch appears as soon as it is done.
 
-    items:     all variations of the run
-    thumbnail: makes a small picture of a finished latent, or None
+    items: all variations of the run
     """
 
-    def __init__(self, items: list[Variation], thumbnail: Callable[[torch.Tensor], Image.Image | None]) -> None:
-        self.items, self.thumbnail = items, thumbnail
+    def __init__(self, items: list[Variation]) -> None:
+        self.items = items
         self.shown: list[dict[str, Any]] = []
         self._tell(0)
 
-    def add(self, samples: torch.Tensor) -> None:
-        """Show the next finished variations, [B, C, ...]."""
+    def add(self, samples: torch.Tensor, thumbnail: Callable[[torch.Tensor], Image.Image | None]) -> None:
+        """Show the next finished variations, [B, C, ...], by a small picture of each where there is one."""
         before = len(self.shown)
         for item, one in zip(self.items[before:], samples.split(1), strict=False):
-            picture = self.thumbnail(one)
+            picture = thumbnail(one)
             saved = None if picture is None else ui.PreviewImage(from_pillow(picture)).as_dict()["images"][0]
             # As text, because a browser's numbers end at 2^53.
             self.shown.append({"seed": str(item.seed), "strength": item.strength, "image": saved})
         self._tell(before)
 
-    def payload(self, first: int = 0) -> dict[str, Any]:
+    def panel(self) -> dict[str, Any]:
+        """All of it, for a browser that comes later."""
+        return {"img2img_variations": [self._payload(0)]}
+
+    def _payload(self, first: int) -> dict[str, Any]:
         """What the node's body shows, from one item of the list on."""
         return {"total": len(self.items), "first": first, "items": plain(self.shown[first:])}
 
     def _tell(self, first: int) -> None:
-        host.tell_browser("img2img.variations", **self.payload(first))
+        host.tell_browser("img2img.variations", **self._payload(first))
 
 
-def _start(
-    opened: host.OpenLatent, batch: list[Variation], first_seed: int, variation: float
-) -> tuple[host.Start, host.RunMask]:
-    """Where variations that are sampled together start, and their mask."""
-    pictures = [item.picture for item in batch]
-    clean = opened.samples[pictures]
-    noise = torch.cat([_noise(opened, item, first_seed, variation) for item in batch])
-    keys = [opened.keys(item.seed)[item.picture] for item in batch]
-    mask = opened.mask
-    if mask is not None and len(mask) == len(opened.samples) > 1:
-        mask = mask[pictures]
-    return host.Start(clean, noise, keys), host.run_mask(mask, clean.shape)
+@dataclass(frozen=True)
+class Painter:
+    """What all variations of a run share.
 
+    plans:      of each strength
+    first_seed: the seed whose noise the others turn away from
+    variation:  how far they turn, 0..1
+    """
 
-def _noise(opened: host.OpenLatent, item: Variation, first_seed: int, variation: float) -> torch.Tensor:
-    """The noise a stock KSampler would draw for this picture alone, turned towards it from the first variation's."""
-    picture = opened.samples[item.picture : item.picture + 1]
-    index = [opened.keys(0)[item.picture][1]]
-    own = host.draw_noise(picture, item.seed, index)
-    if variation >= 1.0:
-        return own
-    return slerp(host.draw_noise(picture, first_seed, index)[0], own[0], variation)[None]
+    guidance: host.Guidance
+    sampler: host.Sampler
+    opened: host.OpenLatent
+    plans: Mapping[float, StrengthPlan]
+    first_seed: int
+    variation: float
+
+    def paint(self, parts: list[list[Variation]], sheet: Sheet, vae: io.Vae.Type | None) -> list[host.Sampled]:
+        """Sample batch after batch, under one progress bar; each is shown as soon as it is done."""
+        model, runs = self.guidance.model, []
+        progress = host.Progress(model, sum(self.plans[part[0].strength].steps for part in parts))
+        thumbnail = host.Thumbnails(model, vae, progress)
+        for part in parts:
+            start, area = self._start(part)
+            sigmas = self.plans[part[0].strength].sigmas
+            runs.append(host.sample(self.guidance, self.sampler, sigmas, start, area, progress))
+            sheet.add(runs[-1].samples, thumbnail)
+        return runs
+
+    def _start(self, part: list[Variation]) -> tuple[host.Start, host.RunMask]:
+        """Where variations that are sampled together start, and their mask."""
+        opened, pictures = self.opened, [item.picture for item in part]
+        clean = opened.samples[pictures]
+        noise = torch.cat([self._noise(item) for item in part])
+        keys = [opened.keys(item.seed)[item.picture] for item in part]
+        mask = opened.mask
+        if mask is not None and len(mask) == len(opened.samples) > 1:
+            mask = mask[pictures]
+        return host.Start(clean, noise, keys), host.run_mask(mask, clean.shape)
+
+    def _noise(self, item: Variation) -> torch.Tensor:
+        """The noise a stock KSampler would draw for this picture alone, turned towards it from the first variation's."""
+        picture = self.opened.samples[item.picture : item.picture + 1]
+        index = [self.opened.keys(0)[item.picture][1]]
+        own = host.draw_noise(picture, item.seed, index)
+        if self.variation >= 1.0:
+            return own
+        return slerp(host.draw_noise(picture, self.first_seed, index)[0], own[0], self.variation)[None]
+
+    def facts(self, items: list[Variation], settings: StrengthSettings) -> dict[str, Any]:
+        """What the report says of the run, besides what it took."""
+        plans = sorted(self.plans.items())
+        return {
+            "items": [{"picture": item.picture, "seed": item.seed, "strength": item.strength} for item in items],
+            "plans": [{"strength": level, "sigmas": plan.sigmas, "capped": plan.capped} for level, plan in plans],
+            "variation": self.variation,
+            "sampler": self.sampler.label,
+            "scheduler": settings.scheduler,
+            "cfg": self.guidance.cfg,
+            "measure": settings.measure,
+            "step_count": settings.step_count,
+        }

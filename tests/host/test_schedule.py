@@ -127,3 +127,11 @@ def test_picture_to_picture_models_are_refused():
 
     with pytest.raises(ValueError, match=r"model: .*no strength"):
         host.noise_schedule(Edit())
+
+
+def test_cut_rows_are_rows_of_the_whole_schedule(models):
+    schedule = noise_schedule(models("eps"))
+    cut = CutSampling(schedule, float(schedule.sigmas[500]))
+    rows = torch.tensor([schedule.row(float(sigma)) for sigma in cut.sigmas])
+    assert torch.allclose(rows, torch.linspace(0, 500, 1000), atol=1e-3)
+    assert torch.allclose(cut.timestep(cut.sigma(torch.tensor(123.25))), torch.tensor(123.25, dtype=torch.float64))

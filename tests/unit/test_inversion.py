@@ -11,14 +11,11 @@ from img2img_studio.core.inversion import (
     ddim,
     euler_back,
     exact,
-    fireflow,
-    fixed_point,
-    leapfrog,
     noise_maps,
     noise_maps_back,
     pinned_corrections,
-    run_back,
 )
+from img2img_studio.core.inversion_methods import METHODS, Ascent, invert, method_named, run_back
 
 SPREAD = 0.7  # of the pictures around their mean
 MEAN = 0.5
@@ -85,61 +82,14 @@ def test_correcting_undoes_sampling(picture, flow):
     assert errors[3] < 1e-12
 
 
-def test_a_diverging_fixed_point_is_tamed():
-    """Plain iteration of z = 3 - 2 z, with the solution 1, doubles the distance at every step."""
-    found = fixed_point(lambda z: 3 - 2 * z, torch.tensor([[1.5]]), 12)
-    assert float(found) == pytest.approx(1.0, abs=1e-3)
-
-
-def test_a_fixed_point_is_mixed_from_its_history():
-    """With four numbers for each item and a linear function, four mixed values hold the solution."""
-    generator = torch.Generator().manual_seed(3)
-    turn = 0.4 * torch.randn(4, 4, generator=generator, dtype=torch.float64)
-    shift = torch.randn(3, 4, generator=generator, dtype=torch.float64)
-    solution = torch.linalg.solve(torch.eye(4) - turn, shift.mT).mT
-    found = fixed_point(lambda z: z @ turn.mT + shift, torch.zeros_like(shift), 5)
-    assert float((found - solution).abs().max()) < 1e-9
-
-
-def test_each_item_of_a_fixed_point_is_its_own():
-    """One item converges and one diverges; both come out as they do alone."""
-    factors = torch.tensor([[0.3], [-3.0]], dtype=torch.float64)
-    guess = torch.tensor([[2.0], [2.0]], dtype=torch.float64)
-    together = fixed_point(lambda z: factors * z.tanh() + 1, guess, 6)
-    alone = [
-        fixed_point(lambda z, factor=factor: factor * z.tanh() + 1, one[None], 6)
-        for factor, one in zip(factors, guess, strict=True)
-    ]
-    assert torch.allclose(together, torch.cat(alone), rtol=0, atol=1e-12)
-
-
-def test_a_fixed_point_that_is_met_stays():
-    point = torch.tensor([[1.0, 2.0]])
-    found = fixed_point(lambda z: point, point, 8)
-    assert torch.allclose(found, point)
-
-
-@pytest.mark.parametrize("solver", [exact, leapfrog])
 @pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize("steps", [1, 2, 20])
-def test_exact_gives_the_picture_back_to_rounding(picture, flow, steps, solver):
+def test_exact_gives_the_picture_back_to_rounding(picture, flow, steps):
     sigmas = levels(steps, flow)
     second = next(ddim(denoiser(flow), picture, sigmas[:2], scale(flow)))
-    states = [picture, *solver(denoiser(flow), picture, second, sigmas)]
-    back = last(solver(denoiser(flow), states[-1], states[-2], sigmas[::-1]))
+    states = [picture, *exact(denoiser(flow), picture, second, sigmas)]
+    back = last(exact(denoiser(flow), states[-1], states[-2], sigmas[::-1]))
     assert float((back - picture).square().mean()) < 1e-20
-
-
-@pytest.mark.parametrize("flow", [False, True])
-def test_fireflow_comes_back_with_the_third_order(picture, flow):
-    """Where every step shrinks; ComfyUI's schedules for eps models leave the one to sigma 0 as it is."""
-    errors = []
-    for steps in (80, 160):
-        sigmas = levels(steps, flow)
-        top = last(fireflow(denoiser(flow), picture, sigmas, scale(flow)))
-        back = last(fireflow(denoiser(flow), top, sigmas[::-1], scale(flow)))
-        errors.append(float((back - picture).square().mean().sqrt()))
-    assert math.log2(errors[0] / errors[1]) == pytest.approx(3, abs=0.25)
 
 
 @pytest.mark.parametrize("flow", [False, True])
@@ -161,8 +111,11 @@ def test_pinned_gives_the_picture_back_and_preserve_lets_go(picture, flow):
 def test_noise_maps_give_the_picture_back(picture, flow):
     sigmas = levels(10, flow)[::-1]
     generator = torch.Generator().manual_seed(1)
-    noises = iter(lambda: torch.randn(picture.shape, generator=generator, dtype=torch.float64), None)
-    pairs = list(noise_maps(denoiser(flow), picture, noises, sigmas, flow))
+
+    def noise_at(sigma):
+        return torch.randn(picture.shape, generator=generator, dtype=torch.float64)
+
+    pairs = list(noise_maps(denoiser(flow), picture, noise_at, sigmas, flow))
     back = last(noise_maps_back(denoiser(flow), pairs[0][0], sigmas, [pair[1] for pair in pairs], flow))
     assert float((back - picture).abs().max()) < 1e-12
 
@@ -170,15 +123,49 @@ def test_noise_maps_give_the_picture_back(picture, flow):
 @pytest.mark.parametrize("flow", [False, True])
 def test_an_ancestral_step_of_a_known_picture_keeps_its_signal(picture, flow):
     """With the picture itself as the denoiser's answer, mean plus fresh noise is the picture at the next sigma."""
-    sigma, under = (0.8, 0.5) if flow else (8.0, 5.0)
-    a = [1 - s if flow else 1.0 for s in (sigma, under)]
+    sigma, sigma_next = (0.8, 0.5) if flow else (8.0, 5.0)
+    a = [1 - s if flow else 1.0 for s in (sigma, sigma_next)]
     noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    mean = ancestral_mean(lambda x, s: picture, a[0] * picture + sigma * noise, sigma, under, flow)
-    left = under**2 / sigma * (a[1] / (1 - under**2 / sigma) if flow else 1.0)
+    mean = ancestral_mean(lambda x, s: picture, a[0] * picture + sigma * noise, sigma, sigma_next, flow)
+    left = sigma_next**2 / sigma * (a[1] / (1 - sigma_next**2 / sigma) if flow else 1.0)
     assert torch.allclose(mean, a[1] * picture + left * noise, atol=1e-12)
-    assert left < under
+    assert left < sigma_next
 
 
 def test_nothing_to_invert_is_the_picture(picture):
-    inversion = Inversion("ddim", torch.zeros(0), picture, picture)
+    inversion = Inversion("ddim", torch.zeros(0), picture, picture, flow=False)
     assert list(run_back(denoiser(False), inversion, 0.0)) == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("keep", [False, True])
+def test_every_method_of_the_table_goes_up_and_comes_back(picture, name, flow, keep):
+    """Up and down again; what an entry of the table promises of it is what it does."""
+    method, sigmas, seen = method_named(name), levels(20, flow), []
+    generator = torch.Generator().manual_seed(1)
+
+    def noise_at(sigma):
+        return torch.randn(picture.shape, generator=generator, dtype=torch.float64)
+
+    ascent = Ascent(sigmas, flow, scale(flow), 3, noise_at, keep, seen.append)
+    walk, residual = invert(denoiser(flow), picture, method, ascent)
+    falling = torch.tensor(sigmas[::-1], dtype=torch.float64)
+    kept = {"below": walk.below, "corrections": walk.corrections, "trajectory": walk.trajectory}
+    inversion = Inversion(name, falling, picture, walk.state, flow, **kept)
+    back = last(run_back(denoiser(flow), inversion, 1.0))
+    error = float((back - picture).square().mean())
+    assert error <= max(residual.picture, 1e-13)
+    assert error < 0.2
+    assert len(seen) == 20 * method.walks
+    assert len(walk.trajectory) == (21 if keep else 0)
+    if keep:
+        assert torch.equal(walk.trajectory[0], walk.state)
+        assert torch.equal(walk.trajectory[-1], picture)
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(
+        ValueError, match="method must be one of corrected, .*, got 'best'"
+    ):
+        method_named("best")

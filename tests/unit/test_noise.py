@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from img2img_studio.core.noise import digest, stream_seed, turn
+from img2img_studio.core.noise import digest, slerp, stream_seed
 
 
 def noise(seed, shape=(4, 64, 64)):
@@ -16,7 +16,7 @@ def noise(seed, shape=(4, 64, 64)):
 def test_turned_noise_is_as_strong_as_noise(amount, end):
     a = noise(1)
     b = {"other": noise(2), "equal": a.clone(), "opposite": -a, "near": a + 1e-6 * noise(2)}[end]
-    turned = turn(a, b, amount)
+    turned = slerp(a, b, amount)
     assert torch.isfinite(turned).all()
     assert float(turned.norm()) == pytest.approx(float(a.norm()), rel=0.02)
     assert float(turned.std()) == pytest.approx(1.0, abs=0.03)
@@ -30,7 +30,7 @@ def test_the_angle_grows_evenly():
 
     whole = angle(a, b)
     for amount in (0.25, 0.5, 0.75):
-        assert angle(a, turn(a, b, amount)) == pytest.approx(amount * whole, rel=1e-6)
+        assert angle(a, slerp(a, b, amount)) == pytest.approx(amount * whole, rel=1e-6)
 
 
 def test_every_amount_of_a_thousand_draws_is_unit_noise_and_further_away():
@@ -38,7 +38,7 @@ def test_every_amount_of_a_thousand_draws_is_unit_noise_and_further_away():
     squares, sums, count = [0.0] * 11, [0.0] * 11, 0
     for draw in range(1000):
         start, end = noise(2 * draw, (4, 16, 16)), noise(2 * draw + 1, (4, 16, 16))
-        turned = torch.stack([turn(start, end, amount) for amount in amounts]).double()
+        turned = torch.stack([slerp(start, end, amount) for amount in amounts]).double()
         distances = (turned - start).flatten(1).norm(dim=1)
         assert bool((distances.diff() > 0).all())
         squares = [total + float(one.square().sum()) for total, one in zip(squares, turned, strict=True)]
@@ -50,14 +50,14 @@ def test_every_amount_of_a_thousand_draws_is_unit_noise_and_further_away():
 
 def test_both_ends_keep_their_bits():
     a, b = noise(1), noise(2)
-    assert torch.equal(turn(a, b, 0.0), a)
-    assert torch.equal(turn(a, b, 1.0), b)
+    assert torch.equal(slerp(a, b, 0.0), a)
+    assert torch.equal(slerp(a, b, 1.0), b)
 
 
 def test_no_noise_is_blended():
     a = noise(1)
-    assert torch.allclose(turn(a, torch.zeros_like(a), 0.25), 0.75 * a)
-    assert torch.equal(turn(torch.zeros_like(a), torch.zeros_like(a), 0.5), torch.zeros_like(a))
+    assert torch.allclose(slerp(a, torch.zeros_like(a), 0.25), 0.75 * a)
+    assert torch.equal(slerp(torch.zeros_like(a), torch.zeros_like(a), 0.5), torch.zeros_like(a))
 
 
 def test_every_stream_item_and_interval_has_its_own_seed():

@@ -43,8 +43,8 @@ def follow(model, path, rounds=40, rate=0.05, start=0.0, scale=lambda sigma: 1.0
 def path():
     """States of a run on which the model says 1.3 at cfg 1."""
     states = [torch.full((1, 4, 2, 2), 5.0)]
-    for sigma, under in pairwise(SIGMAS):
-        states.append(under / sigma * states[-1] + (1 - under / sigma) * 1.3)
+    for sigma, sigma_next in pairwise(SIGMAS):
+        states.append(sigma_next / sigma * states[-1] + (1 - sigma_next / sigma) * 1.3)
     return states
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from img2img_studio.core import plot
-from img2img_studio.core.schedule import CutSampling, NoiseSchedule
+from img2img_studio.core.schedule import NoiseSchedule, StrengthSettings
 from PIL import ImageColor
 
 TENTHS = [tenth / 10 for tenth in range(11)]
@@ -23,15 +23,15 @@ def exploding_schedule() -> NoiseSchedule:
     return NoiseSchedule(rows, False, lambda percent: 10.0 ** (2 - 4 * percent))
 
 
-def even_spacing(cut: CutSampling | None, steps: int) -> torch.Tensor:
-    start = float(cut.sigma_max) if cut else 1.0
-    return torch.linspace(start, 0, steps + 1)
+def evenly(start: float | None, steps: int) -> torch.Tensor:
+    return torch.linspace(start or 1.0, 0, steps + 1)
 
 
 def figures_for(
     schedule: NoiseSchedule, strengths: list[float], step_count: str = "proportional"
 ) -> plot.StrengthFigures:
-    return plot.strength_figures(schedule, even_spacing, 50, strengths, "timestep", step_count)
+    settings = StrengthSettings("normal", 50, 0.0, "timestep", step_count)
+    return plot.strength_figures(schedule, evenly, settings, strengths)
 
 
 def test_decibels_follow_the_closed_forms():

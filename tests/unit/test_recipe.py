@@ -6,26 +6,29 @@ import pytest
 import torch
 from img2img_studio.core.passes import PassSettings, plan_passes
 from img2img_studio.core.recipe import compare_results, describe_result, read_recipe
-from img2img_studio.core.report import report
-from img2img_studio.core.schedule import StrengthPlan
+from img2img_studio.core.report import Report
+from img2img_studio.core.schedule import StrengthPlan, StrengthSettings
 
 RESULT = torch.randn(1, 4, 9, 7, generator=torch.Generator().manual_seed(1))
 FACTS = {"input": "a", "model": "b", "torch": "2"}
 
 
 def written():
-    passes = plan_passes(
-        [PassSettings(0.6), PassSettings(0.3, seed=2**64 - 1)], 7, 5.5, 3, "increment",
-        lambda at, steps: StrengthPlan(torch.linspace(at / 3, 0, steps + 1), at, "noise", "exact", True),
-    )  # fmt: skip
-    said = [
-        {"sigmas": p.plan.sigmas, "strength": p.plan.strength, "measure": "noise", "step_count": "exact",
-         "capped": True, "seed": p.seed, "cfg": p.cfg}
+    def plan(strength, steps):
+        settings = StrengthSettings("karras", steps, strength, "noise")
+        return StrengthPlan(torch.linspace(strength / 3, 0, steps + 1), settings, True)
+
+    settings = [PassSettings(0.6), PassSettings(0.3, seed=2**64 - 1)]
+    passes = plan_passes(settings, 7, 5.5, 3, "increment", plan)
+    facts = [
+        {"sigmas": p.plan.sigmas, "strength": p.plan.settings.strength, "steps": p.plan.steps, "measure": "noise",
+         "step_count": "exact", "capped": True, "seed": p.seed, "cfg": p.cfg}
         for p in passes
     ]  # fmt: skip
-    text = report(
+    text = Report({}).text(
         node="ProgressiveRefine",
-        passes=said,
+        passes=facts,
+        scheduler="karras",
         sampler="euler",
         match_colors="off",
         facts=FACTS,
@@ -37,10 +40,11 @@ def written():
 def test_passes_come_back_bit_for_bit():
     text, passes = written()
     recipe = read_recipe(text)
-    for old, new in zip(passes, recipe.passes, strict=True):
+    for old, new in zip(passes, recipe.plan.passes, strict=True):
         assert torch.equal(old.plan.sigmas, new.plan.sigmas)
+        assert old.plan.settings == new.plan.settings
         assert (old.seed, old.cfg, old.prompt) == (new.seed, new.cfg, new.prompt)
-    assert (recipe.sampler, recipe.match_colors) == ("euler", "off")
+    assert (recipe.plan.sampler, recipe.plan.match_colors) == ("euler", "off")
 
 
 def test_the_same_result_is_identical_and_another_says_what_differs():
@@ -60,7 +64,7 @@ def test_other_texts_are_refused(text):
 
 
 def test_a_seed_out_of_range_is_refused():
-    said = json.loads(written()[0])
-    said["passes"][1]["seed"] = -1
+    facts = json.loads(written()[0])
+    facts["passes"][1]["seed"] = -1
     with pytest.raises(ValueError, match="seed -1 of pass 2 is out of range"):
-        read_recipe(json.dumps(said))
+        read_recipe(json.dumps(facts))

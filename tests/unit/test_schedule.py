@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from img2img_studio.core.schedule import (
-    CutSampling,
     NoiseSchedule,
+    StrengthSettings,
     executed_steps,
     noise_share,
     repaired,
@@ -41,26 +42,39 @@ def flow(shift):
 SCHEDULES = {"sd": stable_diffusion(), "flow": flow(1.0), "flow shift 3": flow(3.0)}
 
 
-def over_timesteps(cut, steps):
-    """Evenly over the rows, as the scheduler `normal` does; without a cut, over the whole SD1.5 schedule."""
-    sampling = cut or CutSampling(SCHEDULES["sd"], SCHEDULES["sd"].sigma_max)
-    rows = torch.linspace(999, 0, steps, dtype=torch.float64)
-    return torch.cat([sampling.sigma(rows), torch.zeros(1)])
+def evenly(schedule):
+    """Sigmas evenly over the rows of a schedule, as the scheduler `normal` has them."""
+
+    def scheduler(start, steps):
+        rows = torch.linspace(schedule.row(start or schedule.sigma_max), 0, steps, dtype=torch.float64)
+        levels = np.interp(rows.numpy(), np.arange(1000), schedule.sigmas.log().numpy())
+        return torch.cat([torch.from_numpy(levels).exp(), torch.zeros(1)])
+
+    return scheduler
 
 
-def far_from_sound(cut, steps):
+over_timesteps = evenly(SCHEDULES["sd"])
+
+
+def planned(*settings, **more):
+    """The plan of some settings on SD1.5."""
+    return strength_sigmas(SCHEDULES["sd"], over_timesteps, StrengthSettings("normal", *settings, **more))
+
+
+def far_from_sound(start, steps):
     """Too few, repeated, unsorted and broken values: what a scheduler may give in the worst case."""
     return torch.tensor([5.0, float("nan"), 5.0, 0.5, 2.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-@pytest.mark.parametrize("spacing", [over_timesteps, far_from_sound])
+@pytest.mark.parametrize("sound", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 4, 20, 50, 999])
 @pytest.mark.parametrize("strength", [1e-6, 0.01, 0.3, 0.5, 0.99, 1.0])
 @pytest.mark.parametrize("measure", ["timestep", "noise"])
-def test_sigmas_start_where_strength_says_and_fall_to_zero(name, spacing, steps, strength, measure):
+def test_sigmas_start_where_strength_says_and_fall_to_zero(name, sound, steps, strength, measure):
     schedule = SCHEDULES[name]
-    plan = strength_sigmas(schedule, spacing, steps, strength, measure)
+    scheduler = evenly(schedule) if sound else far_from_sound
+    plan = strength_sigmas(schedule, scheduler, StrengthSettings("normal", steps, strength, measure))
     expected, capped = start_sigma(schedule, strength, measure)
     assert len(plan.sigmas) == steps + 1
     assert plan.start_sigma == pytest.approx(expected, rel=1e-6)
@@ -108,21 +122,21 @@ def test_noise_measure_is_capped_at_the_largest_sigma():
 def test_proportional_steps_lose_none_to_rounding(steps, strength, executed):
     assert executed_steps(steps, strength, "proportional") == executed
     assert executed_steps(steps, strength, "exact") == steps
-    plan = strength_sigmas(SCHEDULES["sd"], over_timesteps, steps, strength, step_count="proportional")
+    plan = planned(steps, strength, step_count="proportional")
     assert plan.steps == executed
 
 
 @pytest.mark.parametrize("measure", ["timestep", "noise", "steps"])
 def test_strength_zero_has_no_sigmas(measure):
-    plan = strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.0, measure)
+    plan = planned(20, 0.0, measure)
     assert plan.sigmas.shape == (0,)
     assert (plan.steps, plan.start_sigma) == (0, 0.0)
 
 
 def test_measure_steps_is_the_tail_of_a_longer_schedule():
-    plan = strength_sigmas(SCHEDULES["sd"], over_timesteps, 5, 0.25, "steps")
+    plan = planned(5, 0.25, "steps")
     assert torch.equal(plan.sigmas, over_timesteps(None, 20)[-6:])
-    half = strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.5, "steps", "proportional")
+    half = planned(20, 0.5, "steps", "proportional")
     assert torch.equal(half.sigmas, over_timesteps(None, 20)[-11:])
 
 
@@ -131,26 +145,18 @@ def test_sound_sigmas_pass_the_repair():
     assert torch.allclose(repaired(sigmas, 4.0, 4), sigmas, rtol=1e-6)
 
 
-def test_cut_rows_are_rows_of_the_whole_schedule():
-    schedule = SCHEDULES["sd"]
-    cut = CutSampling(schedule, float(schedule.sigmas[500]))
-    rows = torch.tensor([schedule.row(float(sigma)) for sigma in cut.sigmas])
-    assert torch.allclose(rows, torch.linspace(0, 500, 1000), atol=1e-3)
-    assert torch.allclose(cut.timestep(cut.sigma(torch.tensor(123.25))), torch.tensor(123.25, dtype=torch.float64))
-
-
 @pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan"), float("inf")])
 def test_strength_outside_its_range_is_refused_by_name_and_value(strength):
     with pytest.raises(ValueError, match=f"strength .*0 to 1.*{strength}"):
-        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, strength)
+        planned(20, strength)
 
 
 def test_other_bad_input_is_refused():
     with pytest.raises(ValueError, match="steps must be 1 or more, got 0"):
-        strength_sigmas(SCHEDULES["sd"], over_timesteps, 0, 0.5)
+        planned(0, 0.5)
     with pytest.raises(ValueError, match="measure must be one of timestep, noise, steps, got 'time'"):
-        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.5, "time")
+        planned(20, 0.5, "time")
     with pytest.raises(ValueError, match="step_count must be one of"):
-        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 0.5, "timestep", "most")
+        planned(20, 0.5, "timestep", "most")
     with pytest.raises(ValueError, match="schedule of 20000000 steps"):
-        strength_sigmas(SCHEDULES["sd"], over_timesteps, 20, 1e-6, "steps")
+        planned(20, 1e-6, "steps")

@@ -5,12 +5,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from img2img_studio.core.tiles import area_mask, blend_tiles, convert_tiles, plan_tiles, tile_weight, total_weight
+from img2img_studio.core.tiles import blend_tiles, convert_tiles, plan_tiles, tile_weight, total_weight
 
 
 def blended(plane, grid, function, at_once=3):
     weight = tile_weight(grid, plane)
-    return blend_tiles(plane, grid, function, at_once, weight, total_weight(grid, weight, *plane.shape[-2:]))
+    total = total_weight(grid, weight, *plane.shape[-2:])
+    (out,) = blend_tiles(plane, grid, lambda *group: [function(*group)], at_once, weight, total)
+    return out
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 41), (517, 333), (10, 200), (8, 8), (1, 1)])
@@ -18,8 +20,8 @@ def blended(plane, grid, function, at_once=3):
 def test_tiles_of_one_size_cover_everything(size, tile, overlap):
     grid = plan_tiles(*size, tile, overlap)
     covered = torch.zeros(size)
-    for place in grid:
-        cut = grid.cut(covered, place)
+    for offset in grid:
+        cut = grid.cut(covered, offset)
         assert cut.shape == grid.size
         cut.add_(1)
     assert bool((covered > 0).all())
@@ -75,10 +77,11 @@ def test_tiles_that_come_back_larger_meet_where_they_belong(factor):
     assert torch.allclose(large, enlarged(plane), atol=1e-6)
 
 
-def test_an_area_fades_inside_the_picture_and_not_at_its_border():
-    mask = area_mask((16, 8, 4, 0), (32, 24), faded=True)
-    assert torch.equal(mask[:4], torch.zeros(4, 24))
-    assert torch.equal(mask[4:8, 0], torch.tensor([0.25, 0.5, 0.75, 1.0]))
-    assert torch.equal(mask[10, :9], torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0]))
-    assert torch.equal(area_mask((16, 8, 4, 0), (2, 32, 24), faded=False)[1, 4:20, :8], torch.ones(16, 8))
-    assert not area_mask((4, 4, 40, 40), (32, 24), faded=True).any()
+def test_each_answer_is_blended_as_if_it_were_the_only_one():
+    plane = torch.randn(1, 4, 33, 47, generator=torch.Generator().manual_seed(0))
+    grid = plan_tiles(33, 47, 16, 6)
+    weight = tile_weight(grid, plane)
+    total = total_weight(grid, weight, 33, 47)
+    both = blend_tiles(plane, grid, lambda tiles, _: [tiles.sin(), tiles.cos()], 3, weight, total)
+    alone = [blended(plane, grid, lambda tiles, _, one=one: one(tiles)) for one in (torch.sin, torch.cos)]
+    assert all(torch.equal(a, b) for a, b in zip(both, alone, strict=True))

@@ -4,8 +4,14 @@ import math
 
 import pytest
 import torch
-from img2img_studio.core.inversion import Path, ddim, euler_back
-from img2img_studio.core.verdict import MissMeter, judge, residual_of
+from img2img_studio.core.inversion import ddim, euler_back
+from img2img_studio.core.verdict import (
+    RoundTripError,
+    corrections_residual,
+    judge,
+    path_residual,
+    rounding_residual,
+)
 
 
 def denoiser(flow):
@@ -23,7 +29,7 @@ def scale(flow):
 
 
 def levels(steps, flow):
-    return [(1.0 if flow else 14.6) * (place / steps) ** (1 if flow else 3) for place in range(steps + 1)]
+    return [(1.0 if flow else 14.6) * (step / steps) ** (1 if flow else 3) for step in range(steps + 1)]
 
 
 @pytest.fixture
@@ -35,25 +41,23 @@ def picture():
 @pytest.mark.parametrize("steps", [1, 10, 50])
 def test_what_is_expected_at_most_is_not_less_than_what_comes(picture, flow, steps):
     sigmas, denoise = levels(steps, flow), denoiser(flow)
-    meter = MissMeter(picture, scale(flow))
-    for state in ddim(meter.listening(denoise), picture, sigmas, scale(flow)):
-        meter.found(state)
+    error = RoundTripError(picture, scale(flow))
+    for state in ddim(error.listening(denoise), picture, sigmas, scale(flow)):
+        error.found(state)
     *_, back = euler_back(denoise, state, sigmas[::-1])
     true = float((back - picture).square().mean())
-    residual = residual_of("ddim", Path(state), meter)
+    residual = path_residual(error)
     assert true <= residual.picture * (1 + 1e-9)
     assert residual.picture < 300 * true + 0.5
-    assert residual.step == meter.worst > 0
+    assert residual.step == error.worst > 0
 
 
-def test_methods_that_miss_nothing_expect_rounding(picture):
-    path = Path(picture, corrections=(0.2 * torch.ones_like(picture), 0.1 * torch.ones_like(picture)))
-    meter = MissMeter(picture, scale(False))
-    for method in ("exact", "pinned", "noise_maps"):
-        assert residual_of(method, path, meter).picture < 1e-13
-    assert residual_of("pinned", path, meter).step == pytest.approx(0.2)
-    assert residual_of("noise_maps", path, meter).step == pytest.approx(0.2)
-    assert residual_of("exact", path, meter).step < 1e-6
+def test_methods_without_an_error_of_their_own_expect_rounding(picture):
+    added = corrections_residual("added", picture, (0.2 * torch.ones_like(picture), 0.1 * torch.ones_like(picture)))
+    undone = rounding_residual(picture)
+    assert max(added.picture, undone.picture) < 1e-13
+    assert added.step == pytest.approx(0.2)
+    assert undone.step < 1e-6
 
 
 @pytest.mark.parametrize(("decibels", "level"), [(60, "good"), (36, "good"), (34, "fair"), (26, "fair"), (24, "poor")])

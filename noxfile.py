@@ -1,6 +1,6 @@
 """The project's commands: `python -m nox -s demo`, `test`, `lint`, `train`, `pack`.
 
-Each one first provides a ComfyUI (dev/host.py), which a second run finds again.
+Each one first provides a ComfyUI (dev/comfyui.py), which a second run finds again.
 """
 
 import logging
@@ -14,7 +14,7 @@ nox.options.sessions = ["test"]
 
 def run_beside_comfyui(session: nox.Session, group: str, *command: str) -> None:
     """Run `python COMMAND` with ComfyUI's packages and those of a dependency group in pyproject.toml."""
-    session.run(sys.executable, "-m", "dev.host", group, *command)
+    session.run(sys.executable, "-m", "dev.comfyui", group, *command)
 
 
 @nox.session(venv_backend="none")

@@ -21,10 +21,10 @@ from benchmarks import pack, reader, world
 from benchmarks.results import processor
 from core.plot import BARS, CURVE, PAPER, SHARPNESS, Panel
 from demo.scene import WORDS
-from dev import host
+from dev import comfyui
 
-README = host.ROOT / "demo" / "README.md"
-FIGURE = host.ROOT / "pictures" / "strength_truth.png"
+README = comfyui.ROOT / "demo" / "README.md"
+FIGURE = comfyui.ROOT / "pictures" / "strength_truth.png"
 START, END = "<!-- measured by benchmarks/demo_world.py -->\n", "<!-- end of the measured part -->\n"
 FAMILIES = ("eps", "flow")
 STRENGTHS = tuple(tenth / 10 for tenth in range(1, 11))

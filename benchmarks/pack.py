@@ -1,4 +1,4 @@
-"""The pack in this process, inside the ComfyUI that dev/host.py finds: what every benchmark starts from."""
+"""The pack in this process, inside the ComfyUI that dev/comfyui.py finds: what every benchmark starts from."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import importlib.util
 import sys
 from typing import Any
 
-from dev import host
+from dev import comfyui
 
 
 def load(device: str = "cpu") -> dict[str, Any]:
     """The pack's nodes by id, loaded the way ComfyUI loads them; ComfyUI's own modules can be imported afterwards."""
-    sys.path.insert(0, str(host.find().path))
+    sys.path.insert(0, str(comfyui.find().path))
     importlib.import_module("comfy.cli_args").args.cpu = device == "cpu"
     importlib.import_module("utils.extra_config")  # as ComfyUI's main.py does, before nodes.py changes sys.path
     spec = importlib.util.spec_from_file_location(
-        "img2img_studio", host.ROOT / "__init__.py", submodule_search_locations=[str(host.ROOT)]
+        "img2img_studio", comfyui.ROOT / "__init__.py", submodule_search_locations=[str(comfyui.ROOT)]
     )
     assert spec
     assert spec.loader

@@ -19,7 +19,7 @@ from torch import nn
 
 from benchmarks import pack, world
 from demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, random_attributes
-from dev import host
+from dev import comfyui
 
 SIZE = 64  # pictures are halved first: quick, and what a style leaves at this size still tells it
 DRAWN, DECODED = 3000, 400  # training scenes, and how many of them also come through the autoencoder
@@ -72,7 +72,7 @@ def _counts() -> list[int]:
 
 def load(vae: Any) -> Reader:
     """The fitted reader for this autoencoder, from `.cache/` or made now."""
-    path = host.ROOT / ".cache" / f"reader_{_version()}.pt"
+    path = comfyui.ROOT / ".cache" / f"reader_{_version()}.pt"
     reader = Reader()
     if not path.exists():
         reader.load_state_dict(fit(vae).state_dict())
@@ -85,7 +85,7 @@ def _version() -> str:
     """A short digest of everything the reader depends on."""
     found = hashlib.sha256()
     for name in ("demo/scene.py", "demo/vae.safetensors", "benchmarks/reader.py"):
-        found.update((host.ROOT / name).read_bytes())
+        found.update((comfyui.ROOT / name).read_bytes())
     return found.hexdigest()[:12]
 
 

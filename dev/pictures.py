@@ -11,24 +11,24 @@ from typing import Any
 
 from PIL import Image
 
-from . import chromium, host
+from . import chromium, comfyui
 from .demo import OUTPUT
 from .frontend import Frontend
 from .frontend import chromium as running_chromium
 from .server import Server
 from .sheet import labelled_row
 
-PICTURES = host.ROOT / "pictures"
-HELP = host.ROOT / "js" / "docs"
+PICTURES = comfyui.ROOT / "pictures"
+HELP = comfyui.ROOT / "js" / "docs"
 WORKFLOW = "00_try_without_a_model"
-PHOTOGRAPH = host.ROOT / "demo" / "photograph.jpg"
+PHOTOGRAPH = comfyui.ROOT / "demo" / "photograph.jpg"
 PHOTOGRAPH_PROMPT = "an oil painting of a yellow tree at sunset in autumn"
 
 
 def main() -> None:
     """Plots, the demo's strip, and a screenshot of a graph that has just run."""
     PICTURES.mkdir(exist_ok=True)
-    with TemporaryDirectory() as folder, Server(host.find(), Path(folder), ["--cpu"]) as server:
+    with TemporaryDirectory() as folder, Server(comfyui.find(), Path(folder), ["--cpu"]) as server:
         save_photograph(server)
         if "photograph" in sys.argv:
             return
@@ -98,7 +98,7 @@ def save_graph(server: Server) -> None:
 
 def save_demo() -> None:
     """The row of pictures that `nox -s demo` leaves."""
-    subprocess.run([sys.executable, "-m", "dev.demo"], cwd=host.ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "dev.demo"], cwd=comfyui.ROOT, check=True)
     with Image.open(OUTPUT / f"{WORKFLOW}.png") as row:
         row.save(PICTURES / "demo.jpg", quality=90)
 

@@ -23,7 +23,7 @@ import websocket
 from PIL import Image
 from typing_extensions import Self
 
-from .host import Host
+from .comfyui import Host
 
 LONGEST_START = 300.0  # seconds; a first start on a cold disk took 40
 Event = dict[str, Any]

@@ -14,14 +14,14 @@ from typing import Any
 
 from PIL import Image
 
-from . import host
+from . import comfyui
+from .api_prompt import in_the_toys_world, on_demo_checkpoint, savers, with_start_shown
 from .graph import Graph, Node, Output
-from .prompts import in_the_toys_world, on_demo_checkpoint, savers, with_start_shown
 from .server import Server
 from .sheet import labelled_row
 
-FOLDER = host.ROOT / "workflows"
-DRAWING = host.ROOT / "demo" / "drawing.png"
+FOLDER = comfyui.ROOT / "workflows"
+DRAWING = comfyui.ROOT / "demo" / "drawing.png"
 HEIGHT = 256  # of the thumbnails, in pixels
 
 CHECKPOINT = {
@@ -704,7 +704,7 @@ def thumbnail(workflow: dict[str, Any], server: Server) -> Image.Image:
 def main() -> None:
     """Write every workflow and its thumbnail."""
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, Server(host.find(), Path(scratch), ["--cpu"]) as server:
+    with tempfile.TemporaryDirectory() as scratch, Server(comfyui.find(), Path(scratch), ["--cpu"]) as server:
         for name in WORKFLOWS:
             text = build(name, server.object_info)
             (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")

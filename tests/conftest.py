@@ -36,10 +36,10 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One running ComfyUI for the whole session, with folders of its own, so that it leaves the host as it was."""
-    from img2img_studio.dev import host
+    from img2img_studio.dev import comfyui
     from img2img_studio.dev.server import Server
 
-    with Server(host.find(), tmp_path_factory.mktemp("server"), ["--cpu"]) as running:
+    with Server(comfyui.find(), tmp_path_factory.mktemp("server"), ["--cpu"]) as running:
         yield running
 
 

@@ -7,10 +7,9 @@ import tempfile
 
 import pytest
 import torch
-from img2img_studio.dev import host
+from img2img_studio.dev import comfyui
 
-comfyui = host.find()
-sys.path.insert(0, str(comfyui.path))
+sys.path.insert(0, str(comfyui.find().path))
 cli_args = importlib.import_module("comfy.cli_args")
 cli_args.args.cpu = True  # before model_management is imported: it picks the device then
 

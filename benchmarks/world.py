@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from core.metrics import mse, ssim
-from core.sheet import from_pillow
-from demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, caption, edited, random_attributes, scene
+from ..core.metrics import mse, ssim
+from ..core.sheet import from_pillow
+from ..demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, caption, edited, random_attributes, scene
 
 BATCH, SEED = 25, 7
 LEAST_KEPT = 0.02  # an edit that leaves less of the picture than this says nothing about what is kept
@@ -61,8 +61,8 @@ def held_out_edits(count: int) -> list[Edit]:
     """Edits of one attribute each, the five attributes in turn, on held-out scenes."""
     names = list(WORDS)
     edits = []
-    for place, (source, seed) in enumerate(held_out(count)):
-        name = names[place % len(names)]
+    for index, (source, seed) in enumerate(held_out(count)):
+        name = names[index % len(names)]
         edits.append(Edit(seed, name, source, edited(source, name, seed)))
     return edits
 

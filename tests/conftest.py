@@ -5,18 +5,15 @@ and tests/host/conftest.py runs it once ComfyUI is on the path. The repository r
 because its `nodes/` would hide ComfyUI's `nodes.py`.
 """
 
-import importlib.util
 import os
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-INIT = ROOT / "__init__.py"
-spec = importlib.util.spec_from_file_location("img2img_studio", INIT, submodule_search_locations=[str(ROOT)])
-sys.modules["img2img_studio"] = importlib.util.module_from_spec(spec)
+runpy.run_path(str(ROOT / "dev" / "pack.py"))["register"]()  # by its path: it makes the imports below possible
 
 # The test models are far too small to gain from more threads; on a busy machine more of them only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -16,10 +16,10 @@ from typing import Any
 
 from PIL import Image
 
+from ..core.sheet import labelled_row
 from . import api_prompt
 from .comfyui import ROOT, HostMissing, device_arguments, find
 from .server import Run, Server, ServerError
-from .sheet import labelled_row
 
 OUTPUT = ROOT / "output"
 WORKFLOWS = ROOT / "workflows"
@@ -67,7 +67,7 @@ def _run(server: Server, arguments: argparse.Namespace) -> None:
         labels += [shown] * len(made)
         _save(made, run, f"{arguments.workflow}_{label.replace(' ', '_')}")
     sheet = OUTPUT / f"{arguments.workflow}.png"
-    labelled_row(pictures, labels, 256).save(sheet)
+    labelled_row(pictures, labels, 256, centered=True).save(sheet)
     print(f"Look at {sheet.relative_to(ROOT)}; single pictures and reports lie beside it.")
 
 
@@ -98,7 +98,3 @@ def _arguments() -> argparse.Namespace:
     tries_the_toy = not arguments.photo and arguments.workflow == "00_try_without_a_model"
     arguments.strengths = DEMO_STRENGTHS if arguments.strength is None and tries_the_toy else [arguments.strength]
     return arguments
-
-
-if __name__ == "__main__":
-    main()

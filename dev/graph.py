@@ -27,7 +27,7 @@ PANELS = {
     "Img2ImgStrengthGrid": 300,
 }  # fmt: skip
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
-COLOURS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
+COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Graph:
         bounding = [left, 0, width + 2 * MARGIN, 0]
         self.bottom = 2 * TITLE
         number = len(self.groups) + 1
-        look = {"color": COLOURS["group"], "font_size": 24}
+        look = {"color": COLORS["group"], "font_size": 24}
         self.groups.append({"id": number, "title": f"{number} · {title}", "bounding": bounding, **look})
 
     def add(self, kind: str, title: str | None = None, models: dict[str, str] | None = None, **values: Any) -> Node:
@@ -102,8 +102,8 @@ class Graph:
     def note(self, text: str, height: int = 200) -> None:
         """Add a note for the reader, in Markdown."""
         data = self._place("MarkdownNote", None, height)
-        colours = {"color": COLOURS["note"], "bgcolor": COLOURS["note_body"]}
-        self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colours))
+        colors = {"color": COLORS["note"], "bgcolor": COLORS["note_body"]}
+        self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colors))
 
     def to_json(self) -> dict[str, Any]:
         """The finished workflow."""

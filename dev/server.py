@@ -191,7 +191,7 @@ class Server:
     def images(self, run: Run, node: str | None = None) -> list[Image.Image]:
         """The pictures that the nodes of a run, or one of them, saved or previewed."""
         shown = run.outputs.values() if node is None else [run.outputs.get(node, {})]
-        return [self._image(place) for output in shown for place in output.get("images", [])]
+        return [self._image(file) for output in shown for file in output.get("images", [])]
 
     def _options(self) -> Iterator[str]:
         for kind in ("input", "output", "temp", "user"):
@@ -237,8 +237,8 @@ class Server:
             if event.get("data", {}).get("prompt_id") == run.prompt_id:
                 yield event
 
-    def _image(self, place: dict[str, str]) -> Image.Image:
-        answer = self.http.get(f"{self.url}/view", params=place, timeout=60)
+    def _image(self, file: dict[str, str]) -> Image.Image:
+        answer = self.http.get(f"{self.url}/view", params=file, timeout=60)
         answer.raise_for_status()
         return Image.open(BytesIO(answer.content))
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from PIL import Image
 
+from ..core.sheet import labelled_row
 from . import comfyui
 from .api_prompt import in_the_toys_world, on_demo_checkpoint, savers, with_start_shown
 from .graph import Graph, Node, Output
 from .server import Server
-from .sheet import labelled_row
 
 FOLDER = comfyui.ROOT / "workflows"
 DRAWING = comfyui.ROOT / "demo" / "drawing.png"
@@ -698,7 +698,7 @@ def thumbnail(workflow: dict[str, Any], server: Server) -> Image.Image:
     prompt, start = with_start_shown(in_the_toys_world(prompt, server.upload(DRAWING)))
     run = server.run(prompt)
     results = [picture for node in savers(prompt) for picture in server.images(run, node)]
-    return labelled_row([*server.images(run, start), *results], ["input"] + ["toy model"] * len(results), HEIGHT)
+    return labelled_row([*server.images(run, start), *results], ["input"] + ["toy model"] * len(results), HEIGHT, True)
 
 
 def main() -> None:
@@ -710,7 +710,3 @@ def main() -> None:
             (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
             thumbnail(json.loads(text), server).save(FOLDER / f"{name}.jpg", quality=85)
             print(f"Wrote workflows/{name}.json")
-
-
-if __name__ == "__main__":
-    main()

@@ -48,7 +48,7 @@ class Ceiling:
 
 
 def quality_of_the_vae(ceiling: Ceiling) -> str:
-    """Round trips through the autoencoder, over all and by style."""
+    """Round trips through the autoencoder, over all scenes and by style."""
     quality = [world.decibels(a, b) for a, b in zip(ceiling.again, ceiling.drawings, strict=True)]
     by_style = {style: [q for q, (said, _) in zip(quality, ceiling.scenes, strict=True) if said.style == style]
                 for style in WORDS["style"]}  # fmt: skip
@@ -59,7 +59,7 @@ def quality_of_the_vae(ceiling: Ceiling) -> str:
 
 
 def what_is_painted(toys: list[world.Toy], judge: reader.Reader, ceiling: Ceiling, count: int) -> str:
-    """How often text to image shows what was asked; and how often the reader is right where it must be there."""
+    """How often text to image shows what was asked for, and how often the reader is right about true drawings."""
     scenes = world.held_out(count)
     shown = {
         f"{len(ceiling.scenes)} scenes as drawn": (ceiling.drawings, ceiling.scenes),
@@ -79,7 +79,7 @@ def what_is_painted(toys: list[world.Toy], judge: reader.Reader, ceiling: Ceilin
 
 @dataclass(frozen=True)
 class Course:
-    """How edits come out over the strengths, for one family."""
+    """The scores of the edits at each strength, for one family."""
 
     family: str
     scores: list[world.Score]
@@ -95,7 +95,7 @@ class Course:
             yield [f"{self.family}: {name}", *(format(value(score), form) for score in self.scores)]
 
     def remark(self) -> str:
-        """Whether both run one way, in words."""
+        """In words, whether success only rises and faithfulness only falls."""
         success, kept = [s.success for s in self.scores], [s.kept for s in self.scores]
         rises = "rises" if success == sorted(success) else "rises in the large, not at every step"
         falls = "falls at every step" if kept == sorted(kept, reverse=True) else "falls in the large, not at every step"
@@ -138,7 +138,7 @@ def speed(toys: list[world.Toy]) -> str:
 
 
 def _evaluation(toy: world.Toy, times: int = 40) -> float:
-    """Seconds of one evaluation, the fastest of a run: what else the machine does stretches the others."""
+    """Seconds of one evaluation, the fastest of a run: the others are stretched by whatever else the machine does."""
     seconds: list[float] = []
 
     def timed(apply: Callable[..., torch.Tensor], options: dict[str, Any]) -> torch.Tensor:

@@ -1,6 +1,6 @@
-"""Does inpainting leave every pixel outside its mask alone, and is what was asked for there inside?
+"""Does inpainting leave every pixel outside its mask alone, and does the inside show what was asked for?
 
-Fifty held-out scenes of the demo world. Each keeps its layout, and its object is to become another color: a box
+Fifty held-out scenes of the demo world. Each keeps its layout, and its object gets another color: a box
 around the object is painted anew under the caption that names the other color, through the whole chain of the example
 workflow: VAE Encode, SDEdit Noise, Guided Sampler, VAE Decode, Keep Unmasked. The reader of benchmarks/reader.py says
 which color it sees in the result, and, as the ceiling, in the scene drawn in the other color.
@@ -27,7 +27,7 @@ COLOR = list(WORDS).index("colour")
 
 @dataclass(frozen=True)
 class Recoloring:
-    """Scenes as they are and as they ought to become, IMAGE [n, 128, 128, 3], and the boxes to paint, MASK."""
+    """Scenes as they are and as they should become, IMAGE [n, 128, 128, 3], and the boxes to paint, MASK."""
 
     targets: list[world.Scene]
     before: torch.Tensor
@@ -84,7 +84,7 @@ def changed_outside(asked: Recoloring, pictures: torch.Tensor) -> tuple[int, int
 
 
 def main() -> None:
-    """Inpaint on both families of the demo checkpoint, and write what changed outside and what is there inside."""
+    """Inpaint on both families of the demo checkpoint; write what changed outside the masks and what is seen inside."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=SCENES)
     count = parser.parse_args().scenes

@@ -66,7 +66,7 @@ class Trial:
         self.latents = toy.encoded(world.drawn(scenes))
 
     def curves(self, steps: Sequence[int], cfg: float) -> Curves:
-        """Every method at every number of steps; stock also at the calls of the dearest one."""
+        """Every method at every number of steps; stock also at the calls of the most expensive one."""
         asked = {STOCK: sorted({*steps, 2 * max(steps)})}
         curves = {}
         for name in COLORS:
@@ -106,7 +106,7 @@ class Trial:
         return back
 
     def stock_nodes(self, steps: int) -> float:
-        """Latent MSE of FlipSigmas and euler wired as users do; not finite where the noise is lost on the way."""
+        """Latent MSE of FlipSigmas and euler as users wire them; not finite where the noise is lost on the way."""
         stock = importlib.import_module("comfy_extras.nodes_custom_sampler")
         guider = stock.CFGGuider.execute(self.model, self.prompt, self.toy.empty, 1.0).args[0]
         still, euler = stock.DisableNoise.execute().args[0], stock.KSamplerSelect.execute("euler").args[0]
@@ -151,7 +151,7 @@ def _stock_round_trip(denoise: Denoise, x: torch.Tensor, sigmas: torch.Tensor) -
 
 
 def at_calls(figures: Sequence[Figure], calls: int) -> float:
-    """A method's error at so many calls, on the straight line between its figures where both scales are logarithmic."""
+    """A method's error at a number of calls, interpolated linearly between its figures on logarithmic scales."""
     points = [(math.log(figure.calls), math.log(figure.error)) for figure in figures]
     ends = next((pair for pair in pairwise(points) if math.log(calls) <= pair[1][0]), points[-2:])
     (left, low), (right, high) = ends
@@ -159,7 +159,7 @@ def at_calls(figures: Sequence[Figure], calls: int) -> float:
 
 
 def factors(curves: Curves, method: str) -> list[float]:
-    """How many times the error of stock is that of a method, at the calls of each of its figures."""
+    """The error of stock as a multiple of a method's, at the calls of each of the method's figures."""
     return [at_calls(curves[STOCK], figure.calls) / max(figure.error, 1e-300) for figure in curves[method]]
 
 

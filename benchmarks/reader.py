@@ -1,7 +1,7 @@
-"""Reads the five attributes of the demo world off a picture, so that "did it paint what was asked?" is a number.
+"""Reads the five attributes of the demo world off a picture, so that "does it show what was asked for?" has a number.
 
 A small convolutional network, fitted in a few minutes on drawn scenes and on what the demo's autoencoder makes of
-scenes, because every picture it is going to judge comes out of that autoencoder. It is kept in `.cache/` and fitted
+scenes, because every picture it will judge comes out of that autoencoder. It is kept in `.cache/` and fitted
 anew when the scenes, the autoencoder or this file change. Run it to see how often it is right on held-out scenes.
 """
 
@@ -21,7 +21,7 @@ from ..demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, random_attributes
 from ..dev import pack
 from . import world
 
-SIZE = 64  # pictures are halved first: quick, and what a style leaves at this size still tells it
+SIZE = 64  # pictures are halved first: quick, and a style can still be told at this size
 DRAWN, DECODED = 3000, 400  # training scenes, and how many of them also come through the autoencoder
 ROUNDS, BATCH, LEARNING_RATE = 12, 32, 4e-3
 VALUES = {name: tuple(values) for name, values in WORDS.items()}

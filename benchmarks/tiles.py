@@ -209,7 +209,7 @@ QUESTIONS = {one.__name__: one for one in (seams, memory, evaluations, against_s
 
 
 def main() -> None:
-    """Answer all questions, or those that are named."""
+    """Answer all questions, or only the named ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("questions", nargs="*", default=list(QUESTIONS), help=f"of {', '.join(QUESTIONS)}; or all")
     chosen = parser.parse_args().questions

@@ -76,7 +76,7 @@ def _setting() -> tuple[dict[str, Any], Any, tuple[Any, Any], dict[str, Any]]:
 
 
 def _peak(count: int) -> int:
-    """Kilobytes this process held at the worst moment of making so many variations."""
+    """Kilobytes this process held at the worst moment of making `count` variations."""
     import resource
 
     nodes, model, prompts, latent = _setting()

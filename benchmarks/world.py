@@ -49,7 +49,7 @@ def decibels(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @dataclass(frozen=True)
 class Edit:
-    """A scene, and what it is to become by a change of the attribute called `name`; both in the layout of `seed`."""
+    """A scene, and what it becomes when the attribute `name` changes; both in the layout of `seed`."""
 
     seed: int
     name: str
@@ -69,7 +69,7 @@ def held_out_edits(count: int) -> list[Edit]:
 
 @dataclass(frozen=True)
 class Score:
-    """How well edits came out, in the mean.
+    """How well edits came out, on average.
 
     psnr, ssim: against the true target
     kept:       PSNR in dB where the true target is the source, over the edits that leave such a part
@@ -83,7 +83,7 @@ class Score:
 
 
 class Edits:
-    """Edits with their pictures: where they start, and where they ought to arrive."""
+    """Edits with their pictures: where they start, and where they should arrive."""
 
     def __init__(self, count: int) -> None:
         self.edits = held_out_edits(count)

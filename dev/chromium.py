@@ -23,7 +23,7 @@ class ChromiumMissing(RuntimeError):
 
 
 def find_or_install() -> str:
-    """Path of a Chromium: of the system, else from Debian's packages (as root), else Playwright's own."""
+    """The path of a Chromium: the system's, else one from Debian's packages (as root), else Playwright's own."""
     path = _find() or _from_debian() or _from_playwright()
     if path is None:
         raise ChromiumMissing(

@@ -63,7 +63,7 @@ def chromium(executable: str) -> Iterator[Browser]:
 class Frontend:
     """A tab with ComfyUI's frontend in it.
 
-    problems: what the browser console and the server had to say against files of this pack
+    problems: errors about files of this pack, from the browser console and the server
     """
 
     def __init__(self, browser: Browser, url: str) -> None:
@@ -78,7 +78,7 @@ class Frontend:
         self.page.on("response", self._response)
 
     def open(self, template: str = "", vue_nodes: bool = False, palette: str = "dark") -> None:
-        """Load the frontend, with a workflow of this pack's where one is named, and wait until it can be used.
+        """Load the frontend, with one of this pack's workflows if it is named, and wait until it can be used.
 
         vue_nodes: Nodes 2.0 instead of the classic canvas
         palette:   a color theme, dark or light

@@ -54,7 +54,7 @@ class Node:
 
 @dataclass
 class Graph:
-    """A workflow in the making. `object_info` is what the server says about its nodes."""
+    """A workflow in the making. `object_info` holds the schemas of its nodes, as the server sends them."""
 
     object_info: dict[str, Any]
     nodes: list[Node] = field(default_factory=list)
@@ -123,7 +123,7 @@ class Graph:
         return self.groups[-1]["bounding"][2] - 2 * MARGIN
 
     def _place(self, kind: str, title: str | None, height: int) -> dict[str, Any]:
-        """A node's frame at the bottom of the current column, which grows by it."""
+        """A node's frame at the bottom of the current column, which grows to hold it."""
         group = self.groups[-1]["bounding"]
         top = self.bottom + TITLE
         self.bottom = top + height + GAP

@@ -59,7 +59,7 @@ def plot_prompt(model: str) -> dict[str, Any]:
 
 
 def save_photograph(server: Server) -> None:
-    """A photograph, which the toy cannot paint: what its autoencoder leaves of it, and what it turns it into."""
+    """A photograph, which the toy cannot paint: how its autoencoder renders it, and how it repaints it."""
     run = server.run(photograph_prompt(server.upload(PHOTOGRAPH), {"gentle": 0.4, "strong": 0.7}))
     pictures = [server.images(run, f"{name} shown")[0] for name in ("photo", "again", "gentle", "strong")]
     labels = ["photograph", "through the toy's autoencoder", "toy, strength 0.4", "toy, strength 0.7"]

@@ -23,7 +23,7 @@ def inpaint(graph: Graph) -> None:
 
 
 def soft_mask(graph: Graph) -> None:
-    """A grey mask is a strength for each pixel: much change on one side, none on the other."""
+    """A gray mask is a strength for each pixel: much change on one side, none on the other."""
     checkpoint = parts.checkpoint(graph)
     _, fitted = parts.picture(graph)
     graph.column("Soft mask")

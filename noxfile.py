@@ -1,6 +1,6 @@
 """The project's commands: `python -m nox -s demo`, `test`, `lint`, `train`, `pack`.
 
-Each one first provides a ComfyUI (dev/host.py), which a second run finds again.
+Each one first provides a ComfyUI (dev/comfyui.py), which a second run finds again.
 """
 
 import logging
@@ -14,13 +14,18 @@ nox.options.sessions = ["test"]
 
 def run_beside_comfyui(session: nox.Session, group: str, *command: str) -> None:
     """Run `python COMMAND` with ComfyUI's packages and those of a dependency group in pyproject.toml."""
-    session.run(sys.executable, "-m", "dev.host", group, *command)
+    session.run(sys.executable, "-m", "dev.comfyui", group, *command)
+
+
+def run_part(session: nox.Session, group: str, name: str, *arguments: str) -> None:
+    """Run `main()` of a module of this repository as a part of the pack (dev/pack.py), beside ComfyUI."""
+    run_beside_comfyui(session, group, "-m", "dev.pack", name, *arguments)
 
 
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """Run a shipped workflow into output/: `-- [PHOTO PROMPT] [--strength S] [--workflow NAME] [--checkpoint NAME]`."""
-    run_beside_comfyui(session, "client", "-m", "dev.demo", *session.posargs)
+    run_part(session, "client", "dev.demo", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -41,20 +46,20 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def workflows(session: nox.Session) -> None:
-    """Write workflows/*.json anew from dev/workflows.py, with their thumbnails."""
-    run_beside_comfyui(session, "client", "-m", "dev.workflows", *session.posargs)
+    """Write workflows/*.json anew from dev/workflows/, with their thumbnails."""
+    run_part(session, "client", "dev.workflows", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def pictures(session: nox.Session) -> None:
     """Make the README's pictures anew, in pictures/; `-- photograph` makes only that one."""
-    run_beside_comfyui(session, "test", "-m", "dev.pictures", *session.posargs)
+    run_part(session, "test", "dev.pictures", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
     """Train the demo checkpoint; `-- ARGUMENTS` go to demo/train.py."""
-    run_beside_comfyui(session, "client", "demo/train.py", *session.posargs)
+    run_part(session, "client", "demo.train", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -73,4 +78,4 @@ def benchmarks(session: nox.Session) -> None:
     ]
     names = session.posargs[:1] or every
     for name in names:
-        run_beside_comfyui(session, "client", "-m", f"benchmarks.{name}", *session.posargs[1:])
+        run_part(session, "client", f"benchmarks.{name}", *session.posargs[1:])

@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks import pack, reader, world
-from benchmarks.results import processor
-from core.plot import BARS, CURVE, PAPER, SHARPNESS, Panel
-from demo.scene import WORDS
-from dev import host
+from ..core.plot import BARS, CURVE, PAPER, SHARPNESS, Panel
+from ..demo.scene import WORDS
+from ..dev import pack
+from . import reader, world
+from .results import processor
 
-README = host.ROOT / "demo" / "README.md"
-FIGURE = host.ROOT / "pictures" / "strength_truth.png"
+README = pack.ROOT / "demo" / "README.md"
+FIGURE = pack.ROOT / "pictures" / "strength_truth.png"
 START, END = "<!-- measured by benchmarks/demo_world.py -->\n", "<!-- end of the measured part -->\n"
 FAMILIES = ("eps", "flow")
 STRENGTHS = tuple(tenth / 10 for tenth in range(1, 11))
@@ -48,7 +48,7 @@ class Ceiling:
 
 
 def quality_of_the_vae(ceiling: Ceiling) -> str:
-    """Round trips through the autoencoder, over all and by style."""
+    """Round trips through the autoencoder, over all scenes and by style."""
     quality = [world.decibels(a, b) for a, b in zip(ceiling.again, ceiling.drawings, strict=True)]
     by_style = {style: [q for q, (said, _) in zip(quality, ceiling.scenes, strict=True) if said.style == style]
                 for style in WORDS["style"]}  # fmt: skip
@@ -59,7 +59,7 @@ def quality_of_the_vae(ceiling: Ceiling) -> str:
 
 
 def what_is_painted(toys: list[world.Toy], judge: reader.Reader, ceiling: Ceiling, count: int) -> str:
-    """How often text to image shows what was asked; and how often the reader is right where it must be there."""
+    """How often text to image shows what was asked for, and how often the reader is right about true drawings."""
     scenes = world.held_out(count)
     shown = {
         f"{len(ceiling.scenes)} scenes as drawn": (ceiling.drawings, ceiling.scenes),
@@ -79,7 +79,7 @@ def what_is_painted(toys: list[world.Toy], judge: reader.Reader, ceiling: Ceilin
 
 @dataclass(frozen=True)
 class Course:
-    """How edits come out over the strengths, for one family."""
+    """The scores of the edits at each strength, for one family."""
 
     family: str
     scores: list[world.Score]
@@ -95,7 +95,7 @@ class Course:
             yield [f"{self.family}: {name}", *(format(value(score), form) for score in self.scores)]
 
     def remark(self) -> str:
-        """Whether both run one way, in words."""
+        """In words, whether success only rises and faithfulness only falls."""
         success, kept = [s.success for s in self.scores], [s.kept for s in self.scores]
         rises = "rises" if success == sorted(success) else "rises in the large, not at every step"
         falls = "falls at every step" if kept == sorted(kept, reverse=True) else "falls in the large, not at every step"
@@ -138,7 +138,7 @@ def speed(toys: list[world.Toy]) -> str:
 
 
 def _evaluation(toy: world.Toy, times: int = 40) -> float:
-    """Seconds of one evaluation, the fastest of a run: what else the machine does stretches the others."""
+    """Seconds of one evaluation, the fastest of a run: the others are stretched by whatever else the machine does."""
     seconds: list[float] = []
 
     def timed(apply: Callable[..., torch.Tensor], options: dict[str, Any]) -> torch.Tensor:
@@ -170,25 +170,25 @@ def figure(courses: list[Course], count: int) -> Image.Image:
         ("To be kept, and kept", "PSNR in dB of that part", (12, 30), [15, 20, 25, 30], lambda s: s.kept),
         ("Close to the true answer", "PSNR in dB", (14, 20), [15, 16, 17, 18, 19, 20], lambda s: s.psnr),
     ]
-    for place, (title, detail, span, ticks, value) in enumerate(panels):
-        panel = Panel(draw, (180 + 840 * place, 220, 820 + 840 * place, 840), (0.05, 1.05), span)
+    for index, (title, detail, span, ticks, value) in enumerate(panels):
+        panel = Panel(draw, (180 + 840 * index, 220, 820 + 840 * index, 840), (0.05, 1.05), span)
         panel.title(title, detail)
         panel.y_axis(ticks, lambda tick: f"{tick:g}")
-        for course, colour in zip(courses, (CURVE, BARS), strict=True):
-            _line(panel, [value(score) for score in course.scores], colour)
+        for course, color in zip(courses, (CURVE, BARS), strict=True):
+            _line(panel, [value(score) for score in course.scores], color)
         for strength in STRENGTHS[1::2]:
             panel.x_label(strength, f"{strength:g}")
         panel.x_name("strength")
-    for place, (course, colour) in enumerate(zip(courses, (CURVE, BARS), strict=True)):
-        draw.text((2430, 76 + 50 * place), course.family, colour, ImageFont.load_default(40))
+    for row, (course, color) in enumerate(zip(courses, (CURVE, BARS), strict=True)):
+        draw.text((2430, 76 + 50 * row), course.family, color, ImageFont.load_default(40))
     return image.reduce(SHARPNESS)
 
 
-def _line(panel: Panel, values: list[float], colour: str) -> None:
+def _line(panel: Panel, values: list[float], color: str) -> None:
     points = [panel.at(strength, value) for strength, value in zip(STRENGTHS, values, strict=True)]
-    panel.draw.line(points, colour, 9, joint="curve")
+    panel.draw.line(points, color, 9, joint="curve")
     for x, y in points:
-        panel.draw.ellipse((x - 13, y - 13, x + 13, y + 13), PAPER, colour, 7)
+        panel.draw.ellipse((x - 13, y - 13, x + 13, y + 13), PAPER, color, 7)
 
 
 def write(text: str) -> None:
@@ -223,7 +223,3 @@ def main() -> None:
         write("\n".join(parts))
         picture = figure(courses, chosen.edits)
         picture.quantize(64, dither=Image.Dither.NONE).save(FIGURE, optimize=True)
-
-
-if __name__ == "__main__":
-    main()

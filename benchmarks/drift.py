@@ -1,4 +1,4 @@
-"""How far do colours drift over eight gentle passes, in latent space and in the usual loop through the VAE?
+"""How far do colors drift over eight gentle passes, in latent space and in the usual loop through the VAE?
 
 Twenty held-out scenes of the demo world, each under its own caption, eight passes at strength 0.3. The usual loop
 decodes, encodes and calls KSampler between passes; ProgressiveRefine stays in latent space, and once more with its
@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 
-from benchmarks import pack, results
-from benchmarks.pairs import median_ratio
+from ..core.color import delta_e
+from ..dev import pack
+from . import results, world
+from .pairs import median_ratio
 
 SCENES, PASSES, STRENGTH, STEPS, CFG, SEED = 20, 8, 0.3, 5, 4.0, 7
 GROWTH_LIMIT, TIME_LIMIT = 0.5, 1.02
@@ -47,25 +49,15 @@ def main() -> None:
     results.write("Time of a pass of the usual loop against KSampler alone", f"{time_of_usual:.3f}", "", on)
 
 
-def _scenes(clip: Any, count: int) -> tuple[torch.Tensor, Any, Any]:
-    """Held-out scenes as one batch, and their captions as one conditioning with an entry for each."""
-    world = importlib.import_module("demo.scene")
-    to_tensor = importlib.import_module("img2img_studio.core.sheet").from_pillow
-    encode = importlib.import_module("nodes").CLIPTextEncode().encode
-    seeds = world.HELD_OUT_SEEDS[:count]
-    drawn = [(world.random_attributes(seed), seed) for seed in seeds]
-    captions = [encode(clip, world.caption(*one))[0][0][0] for one in drawn]
-    return torch.cat([to_tensor(world.scene(*one)) for one in drawn]), [[torch.cat(captions), {}]], encode(clip, "")[0]
-
-
 class Loops:
     """The loops that are compared, on the same scenes; each gives the latents after every pass."""
 
     def __init__(self, nodes: dict[str, Any], scenes: int) -> None:
         self.nodes = nodes
         self.model, clip, self.vae, _ = nodes["Img2ImgDemoCheckpoint"].execute("eps").args
-        pictures, self.positive, self.negative = _scenes(clip, scenes)
-        self.latent = self.vae.encode(pictures)
+        held_out = world.held_out(scenes)
+        self.positive, self.negative = world.prompts(clip, held_out), world.prompts(clip, [])
+        self.latent = self.vae.encode(world.drawn(held_out))
         self.first = self.vae.decode(self.latent)
 
     def stock(self) -> list[torch.Tensor]:
@@ -78,10 +70,10 @@ class Loops:
 
     def _passes(self, between: Callable[[torch.Tensor], torch.Tensor]) -> list[torch.Tensor]:
         stock, done = importlib.import_module("nodes"), []
-        for place in range(PASSES):
+        for index in range(PASSES):
             start = between(done[-1]) if done else self.latent
             (painted,) = stock.common_ksampler(
-                self.model, SEED + place, STEPS, CFG, "euler", "normal", self.positive, self.negative,
+                self.model, SEED + index, STEPS, CFG, "euler", "normal", self.positive, self.negative,
                 {"samples": start}, STRENGTH,
             )  # fmt: skip
             done.append(painted["samples"])
@@ -97,13 +89,8 @@ class Loops:
 
     def drift(self, passes: list[torch.Tensor]) -> list[float]:
         """The mean Delta E of each pass to what the VAE shows of the scenes themselves."""
-        delta_e: Callable[..., list[float]] = importlib.import_module("img2img_studio.core.color").delta_e
         return [statistics.mean(delta_e(self.vae.decode(latent), self.first)) for latent in passes]
 
 
 def _growth(drift: list[float]) -> float:
     return drift[-1] - drift[0]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Does an edit come out as it ought to? Inversion methods and plain SDEdit against the known truth of the demo world.
+"""Does an edit come out as it should? Inversion methods and plain SDEdit against the known truth of the demo world.
 
 Each edit changes one attribute of a held-out scene (day to night, red to blue, summer to winter, flat to oil, house to
 boat), so the true target is the same scene drawn with that attribute. A scene is inverted under its own caption and
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import pack, reader, world
+from ..dev import pack
+from . import reader, world
 
 TABLE = Path(__file__).with_suffix(".md")
 FAMILIES = ("eps", "flow")
@@ -121,7 +122,7 @@ def _compared(rows: Sequence[tuple[str, str, world.Score, int]]) -> str:
 
 
 def main() -> None:
-    """Try every way on every family, and write the table where the run was a full one."""
+    """Try every way on every family, and write the table unless told not to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edits", type=int, default=100)
     parser.add_argument("--steps", type=int, default=STEPS)
@@ -148,7 +149,3 @@ def main() -> None:
     print(text)
     if not chosen.print_only:
         TABLE.write_text(text, encoding="utf-8", newline="\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,8 +12,8 @@ import statistics
 import subprocess
 import sys
 
-from benchmarks import results
-from dev import host
+from ..dev import comfyui
+from . import results
 
 LIMIT = 0.05  # seconds
 RUNS = 5
@@ -33,8 +33,8 @@ print(time.process_time() - began)
 
 def main() -> None:
     """Time a few fresh starts and write the median into the table."""
-    comfyui = host.find()
-    seconds = [_one_start(comfyui) for _ in range(RUNS + 1)][1:]  # the first one writes the bytecode
+    host = comfyui.find()
+    seconds = [_one_start(host) for _ in range(RUNS + 1)][1:]  # the first one writes the bytecode
     median = statistics.median(seconds)
     results.write(
         "Loading the pack when ComfyUI starts, processor time",
@@ -46,13 +46,9 @@ def main() -> None:
         sys.exit(f"Loading the pack took {median:.3f} s, more than {LIMIT} s.")
 
 
-def _one_start(comfyui: host.Host) -> float:
-    command = [comfyui.python, "-c", ONE_START, str(host.ROOT)]
+def _one_start(host: comfyui.Host) -> float:
+    command = [host.python, "-c", ONE_START, str(comfyui.ROOT)]
     # From the second start on, Python finds the bytecode it wrote at the first, unless a variable forbids it.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(command, cwd=comfyui.path, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=host.path, env=environment, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
-"""Does inpainting leave every pixel outside its mask alone, and is what was asked for there inside?
+"""Does inpainting leave every pixel outside its mask alone, and does the inside show what was asked for?
 
-Fifty held-out scenes of the demo world. Each keeps its layout, and its object is to become another colour: a box
-around the object is painted anew under the caption that names the other colour, through the whole chain of the example
+Fifty held-out scenes of the demo world. Each keeps its layout, and its object gets another color: a box
+around the object is painted anew under the caption that names the other color, through the whole chain of the example
 workflow: VAE Encode, SDEdit Noise, Guided Sampler, VAE Decode, Keep Unmasked. The reader of benchmarks/reader.py says
-which colour it sees in the result, and, as the ceiling, in the scene drawn in the other colour.
+which color it sees in the result, and, as the ceiling, in the scene drawn in the other color.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from typing import Any
 
 import torch
 
-from benchmarks import pack, reader, results, world
-from core.metrics import changed_pixels
-from demo.scene import WORDS, edited
+from ..core.metrics import as_8bit, changed_pixels
+from ..demo.scene import WORDS, edited
+from ..dev import pack
+from . import reader, results, world
 
 SCENES, STEPS, CFG, STRENGTH = 50, 12, 5.0, 0.9
 MARGIN, CELL = 2, 8  # pixels left around what differs, and the pixels of a latent cell, which a hard mask should follow
-COLOUR = list(WORDS).index("colour")
+COLOR = list(WORDS).index("colour")
 
 
 @dataclass(frozen=True)
-class Recolouring:
-    """Scenes as they are and as they ought to become, IMAGE [n, 128, 128, 3], and the boxes to paint, MASK."""
+class Recoloring:
+    """Scenes as they are and as they should become, IMAGE [n, 128, 128, 3], and the boxes to paint, MASK."""
 
     targets: list[world.Scene]
     before: torch.Tensor
@@ -34,13 +35,13 @@ class Recolouring:
     mask: torch.Tensor
 
 
-def recolouring(count: int) -> Recolouring:
-    """Every scene's object in another colour."""
+def recoloring(count: int) -> Recoloring:
+    """Every scene's object in another color."""
     sources = world.held_out(count)
     targets = [(edited(attributes, "colour", seed), seed) for attributes, seed in sources]
     before, truth = world.drawn(sources), world.drawn(targets)
     differs = (before - truth).abs().amax(-1) > 0.1
-    return Recolouring(targets, before, truth, torch.stack([_box(one) for one in differs]))
+    return Recoloring(targets, before, truth, torch.stack([_box(one) for one in differs]))
 
 
 def _box(differs: torch.Tensor) -> torch.Tensor:
@@ -55,7 +56,7 @@ def _box(differs: torch.Tensor) -> torch.Tensor:
     return mask
 
 
-def inpainted(nodes: dict[str, Any], toy: world.Toy, asked: Recolouring) -> tuple[torch.Tensor, torch.Tensor]:
+def inpainted(nodes: dict[str, Any], toy: world.Toy, asked: Recoloring) -> tuple[torch.Tensor, torch.Tensor]:
     """The pictures after the sampler and VAE Decode, and those after Keep Unmasked."""
     stock = importlib.import_module("nodes")
     sigmas = nodes["StrengthScheduler"].execute(toy.model, "normal", STEPS, STRENGTH).args[0]
@@ -74,9 +75,8 @@ def inpainted(nodes: dict[str, Any], toy: world.Toy, asked: Recolouring) -> tupl
     return torch.cat(edited_pictures), torch.cat(kept)
 
 
-def changed_outside(asked: Recolouring, pictures: torch.Tensor) -> tuple[int, int]:
+def changed_outside(asked: Recoloring, pictures: torch.Tensor) -> tuple[int, int]:
     """Pixels outside the masks that are no longer the original's: in float, and as the 8-bit values that are saved."""
-    as_8bit = importlib.import_module("img2img_studio.core.metrics").as_8bit
     outside = asked.mask == 0
     return changed_pixels(asked.before, pictures, outside), changed_pixels(
         as_8bit(asked.before), as_8bit(pictures), outside
@@ -84,14 +84,14 @@ def changed_outside(asked: Recolouring, pictures: torch.Tensor) -> tuple[int, in
 
 
 def main() -> None:
-    """Inpaint on both families of the demo checkpoint, and write what changed outside and what is there inside."""
+    """Inpaint on both families of the demo checkpoint; write what changed outside the masks and what is seen inside."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=SCENES)
     count = parser.parse_args().scenes
     torch.set_num_threads(1)
     nodes, on = pack.load(), results.processor()
     with torch.inference_mode():
-        asked = recolouring(count)
+        asked = recoloring(count)
         pixels = int((asked.mask == 0).sum())
         for family in ("eps", "flow"):
             toy = world.Toy(nodes, family)
@@ -101,14 +101,10 @@ def main() -> None:
             without = ", ".join(f"{changed / pixels:.0%}" for changed in before)
             shown = f"{after[0]} in float, {after[1]} as 8-bit (without Keep Unmasked: {without})"
             results.write(f"Inpainting {count} scenes, {family}: changed pixels outside the mask", shown, "0", on)
-            there, ceiling = (judge.right(one, [a for a, _ in asked.targets])[:, COLOUR] for one in (kept, asked.truth))
+            there, ceiling = (judge.right(one, [a for a, _ in asked.targets])[:, COLOR] for one in (kept, asked.truth))
             results.write(
                 f"Inpainting {count} scenes, {family}: the colour asked for is there",
                 f"{int(there.sum())} ({int(ceiling.sum())} of the scenes drawn so)",
                 "",
                 on,
             )
-
-
-if __name__ == "__main__":
-    main()

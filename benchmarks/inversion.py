@@ -20,10 +20,13 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks import pack, results, world
-from core.inversion import METHODS, Denoise, Inversion, invert, run_back
-from core.metrics import mse
-from core.plot import INK, PAPER, SHARPNESS, Panel
+from ..core.inversion import Denoise, Inversion
+from ..core.inversion_methods import METHODS, Ascent, invert
+from ..core.metrics import mse
+from ..core.plot import INK, PAPER, SHARPNESS, Panel
+from ..dev import pack
+from . import results, world
+from .compared_methods import COMPARED
 
 PAGE, PLOT = (Path(__file__).with_suffix(suffix) for suffix in (".md", ".png"))
 FAMILIES, SCALES = ("eps", "flow"), (1.0, 7.5)
@@ -31,7 +34,7 @@ STOCK = "FlipSigmas + euler"
 EXACT = ("exact", "pinned", "noise_maps")
 ITERATIONS, SEED, PIXEL_STEPS, PIXEL_LIMIT, VAE_MARGIN = 3, 7, 50, 0.01, 0.01
 
-COLOURS = {
+COLORS = {
     STOCK: "#22262b", "ddim": "#e69f00", "corrected": "#0072b2", "corrected 1": "#7b5ea7", "exact": "#009e73",
     "pinned": "#cc79a7", "noise_maps": "#d55e00", "fireflow": "#56b4e9", "leapfrog": "#8a8f98",
 }  # fmt: skip
@@ -56,17 +59,19 @@ class Trial:
     """Round trips of some scenes by one family of the toy."""
 
     def __init__(self, toy: world.Toy, scenes: Sequence[world.Scene]) -> None:
+        from .. import host  # only now, when the pack is loaded: it imports ComfyUI
+
         self.toy, self.model = toy, toy.model
-        self.host = importlib.import_module("img2img_studio.nodes.host")
+        self.host = host
         self.flow = self.host.noise_schedule(self.model).flow
         self.prompt = world.prompts(toy.clip, scenes)
         self.latents = toy.encoded(world.drawn(scenes))
 
     def curves(self, steps: Sequence[int], cfg: float) -> Curves:
-        """Every method at every number of steps; stock also at the calls of the dearest one."""
+        """Every method at every number of steps; stock also at the calls of the most expensive one."""
         asked = {STOCK: sorted({*steps, 2 * max(steps)})}
         curves = {}
-        for name in COLOURS:
+        for name in COLORS:
             curves[name] = [self.figure(name, count, cfg) for count in asked.get(name, steps)]
             shown = ", ".join(f"{figure.calls} calls {figure.error:.1e}" for figure in curves[name])
             print(f"{self.toy.family}, cfg {cfg:g}, {name}: {shown}", flush=True)
@@ -80,30 +85,33 @@ class Trial:
             back = _stock_round_trip(denoise, x, sigmas) if name == STOCK else self._back(name, denoise, x, sigmas)
             return mse(back, x)
 
-        found, calls = self.host.solve(
-            self.model, self.prompt, self.toy.empty, cfg, sigmas, self.latents, error, double=True
-        )
-        return Figure(steps, found, calls)
+        guidance = self.host.Guidance(self.model, self.prompt, self.toy.empty, cfg)
+        solved = self.host.solve(guidance, sigmas, self.latents, error, double=True)
+        return Figure(steps, solved.result, solved.work.calls)
 
     def sigmas(self, steps: int) -> torch.Tensor:
         """The `normal` schedule from pure noise."""
         return self.toy.nodes["StrengthScheduler"].execute(self.model, "normal", steps, 1.0).args[0]
 
     def _back(self, name: str, denoise: Denoise, x: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
-        method, _, iterations = name.partition(" ")
-        generator = torch.Generator().manual_seed(SEED)
-        path = invert(
-            denoise, x, sigmas.flip(0).tolist(), method, input_scale=self.host.input_scale(self.model),
+        name, _, iterations = name.partition(" ")
+        method, generator = (METHODS | COMPARED)[name], torch.Generator().manual_seed(SEED)
+        ascent = Ascent(
+            sigmas=sigmas.flip(0).tolist(),
+            flow=self.flow,
+            input_divisor=self.host.input_divisor(self.model),
             iterations=int(iterations or ITERATIONS),
-            noises=iter(lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype), None),
-            flow=self.flow, keep=False, watch=lambda state: None,
-        )  # fmt: skip
-        found = Inversion(method, sigmas, x, path.state, path.below, path.corrections, settings={"flow": self.flow})
-        *_, back = run_back(denoise, found, 1.0)
+            noise_at=lambda sigma: torch.randn(x.shape, generator=generator, dtype=x.dtype),
+            keep=False,
+            watch=lambda state: None,
+        )
+        walk, _ = invert(denoise, x, method, ascent)
+        found = Inversion(name, sigmas, x, walk.state, self.flow, below=walk.below, corrections=walk.corrections)
+        *_, back = method.down(denoise, found, 1.0)
         return back
 
     def stock_nodes(self, steps: int) -> float:
-        """Latent MSE of FlipSigmas and euler wired as users do; not finite where the noise is lost on the way."""
+        """Latent MSE of FlipSigmas and euler as users wire them; not finite where the noise is lost on the way."""
         stock = importlib.import_module("comfy_extras.nodes_custom_sampler")
         guider = stock.CFGGuider.execute(self.model, self.prompt, self.toy.empty, 1.0).args[0]
         still, euler = stock.DisableNoise.execute().args[0], stock.KSamplerSelect.execute("euler").args[0]
@@ -148,7 +156,7 @@ def _stock_round_trip(denoise: Denoise, x: torch.Tensor, sigmas: torch.Tensor) -
 
 
 def at_calls(figures: Sequence[Figure], calls: int) -> float:
-    """A method's error at so many calls, on the straight line between its figures where both scales are logarithmic."""
+    """A method's error at a number of calls, interpolated linearly between its figures on logarithmic scales."""
     points = [(math.log(figure.calls), math.log(figure.error)) for figure in figures]
     ends = next((pair for pair in pairwise(points) if math.log(calls) <= pair[1][0]), points[-2:])
     (left, low), (right, high) = ends
@@ -156,7 +164,7 @@ def at_calls(figures: Sequence[Figure], calls: int) -> float:
 
 
 def factors(curves: Curves, method: str) -> list[float]:
-    """How many times the error of stock is that of a method, at the calls of each of its figures."""
+    """The error of stock as a multiple of a method's, at the calls of each of the method's figures."""
     return [at_calls(curves[STOCK], figure.calls) / max(figure.error, 1e-300) for figure in curves[method]]
 
 
@@ -198,12 +206,12 @@ def plot(measured: dict[tuple[str, float], Curves]) -> Image.Image:
     image = Image.new("RGB", (1280 * SHARPNESS, 1060 * SHARPNESS), PAPER)
     draw = ImageDraw.Draw(image)
     draw.text((72, 52), "What comes back from an inversion", INK, ImageFont.load_default(68))
-    for place, (name, colour) in enumerate(COLOURS.items()):
-        x, y = 72 + 500 * (place % 5), 160 + 56 * (place // 5)
-        draw.ellipse((x, y + 12, x + 24, y + 36), colour)
-        draw.text((x + 44, y), name, colour, ImageFont.load_default(38))
-    for place, ((family, cfg), curves) in enumerate(measured.items()):
-        left, top = 200 + 1280 * (place % 2), 460 + 900 * (place // 2)
+    for index, (name, color) in enumerate(COLORS.items()):
+        x, y = 72 + 500 * (index % 5), 160 + 56 * (index // 5)
+        draw.ellipse((x, y + 12, x + 24, y + 36), color)
+        draw.text((x + 44, y), name, color, ImageFont.load_default(38))
+    for index, ((family, cfg), curves) in enumerate(measured.items()):
+        left, top = 200 + 1280 * (index % 2), 460 + 900 * (index // 2)
         _draw_curves(draw, (left, top, left + 1010, top + 600), f"{family}, cfg {cfg:g}", curves)
     return image.reduce(SHARPNESS)
 
@@ -220,9 +228,9 @@ def _draw_curves(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], titl
     panel.x_name("model calls, up and down")
     for name, figures in curves.items():
         points = [panel.at(math.log10(one.calls), math.log10(max(one.error, FLOOR))) for one in figures]
-        draw.line(points, COLOURS[name], 7, joint="curve")
+        draw.line(points, COLORS[name], 7, joint="curve")
         for across, down in points:
-            draw.ellipse((across - 10, down - 10, across + 10, down + 10), COLOURS[name])
+            draw.ellipse((across - 10, down - 10, across + 10, down + 10), COLORS[name])
 
 
 def write_page(
@@ -308,7 +316,3 @@ def main() -> None:
     write_page(measured, pixels, stock, chosen)
     failed = write_rows(measured, pixels)
     sys.exit("\n".join(failed) or 0)
-
-
-if __name__ == "__main__":
-    main()

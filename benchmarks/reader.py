@@ -1,7 +1,7 @@
-"""Reads the five attributes of the demo world off a picture, so that "did it paint what was asked?" is a number.
+"""Reads the five attributes of the demo world off a picture, so that "does it show what was asked for?" has a number.
 
 A small convolutional network, fitted in a few minutes on drawn scenes and on what the demo's autoencoder makes of
-scenes, because every picture it is going to judge comes out of that autoencoder. It is kept in `.cache/` and fitted
+scenes, because every picture it will judge comes out of that autoencoder. It is kept in `.cache/` and fitted
 anew when the scenes, the autoencoder or this file change. Run it to see how often it is right on held-out scenes.
 """
 
@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks import pack, world
-from demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, random_attributes
-from dev import host
+from ..demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, random_attributes
+from ..dev import pack
+from . import world
 
-SIZE = 64  # pictures are halved first: quick, and what a style leaves at this size still tells it
+SIZE = 64  # pictures are halved first: quick, and a style can still be told at this size
 DRAWN, DECODED = 3000, 400  # training scenes, and how many of them also come through the autoencoder
 ROUNDS, BATCH, LEARNING_RATE = 12, 32, 4e-3
 VALUES = {name: tuple(values) for name, values in WORDS.items()}
@@ -34,8 +34,8 @@ class Reader(nn.Module):
         super().__init__()
         widths = (48, 48, 64, 96)
         layers: list[nn.Module] = [nn.PixelUnshuffle(4)]
-        for place, (before, after) in enumerate(pairwise(widths)):
-            stride = 2 if place else 1
+        for index, (before, after) in enumerate(pairwise(widths)):
+            stride = 2 if index else 1
             layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.look = nn.Sequential(*layers)
         self.say = nn.Linear(2 * widths[-1], sum(map(len, VALUES.values())))
@@ -46,7 +46,7 @@ class Reader(nn.Module):
         return self.say(torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1))
 
     def answers(self, pictures: torch.Tensor) -> torch.Tensor:
-        """IMAGE [n, H, W, 3] -> the place of the value it reads of each attribute, [n, 5]."""
+        """IMAGE [n, H, W, 3] -> the index of the value it reads for each attribute, [n, 5]."""
         with torch.no_grad():
             scores = torch.cat([self(small(part)) for part in pictures.split(100)])
         return torch.stack([part.argmax(1) for part in scores.split(_counts(), 1)], 1)
@@ -62,7 +62,7 @@ def small(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def labels(asked: Sequence[Attributes]) -> torch.Tensor:
-    """Attributes -> the place of each of their values, [n, 5]."""
+    """Attributes -> the index of each of their values, [n, 5]."""
     return torch.tensor([[VALUES[name].index(getattr(one, name)) for name in VALUES] for one in asked])
 
 
@@ -72,7 +72,7 @@ def _counts() -> list[int]:
 
 def load(vae: Any) -> Reader:
     """The fitted reader for this autoencoder, from `.cache/` or made now."""
-    path = host.ROOT / ".cache" / f"reader_{_version()}.pt"
+    path = pack.ROOT / ".cache" / f"reader_{_version()}.pt"
     reader = Reader()
     if not path.exists():
         reader.load_state_dict(fit(vae).state_dict())
@@ -85,7 +85,7 @@ def _version() -> str:
     """A short digest of everything the reader depends on."""
     found = hashlib.sha256()
     for name in ("demo/scene.py", "demo/vae.safetensors", "benchmarks/reader.py"):
-        found.update((host.ROOT / name).read_bytes())
+        found.update((pack.ROOT / name).read_bytes())
     return found.hexdigest()[:12]
 
 
@@ -110,17 +110,17 @@ def fit(vae: Any) -> Reader:
 def _descend(reader: Reader, pictures: torch.Tensor, asked: torch.Tensor) -> Reader:
     draw = np.random.default_rng(0)
     steps = ROUNDS * (len(pictures) // BATCH)
-    optimiser = torch.optim.AdamW(reader.parameters(), LEARNING_RATE, weight_decay=0.02)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, steps)
+    optimizer = torch.optim.AdamW(reader.parameters(), LEARNING_RATE, weight_decay=0.02)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps)
     # Round trips are few, so each is shown more often: a third of every batch.
     chances = np.where(np.arange(len(pictures)) < DRAWN, 2 / DRAWN, 1 / DECODED) / 3
     for _ in range(steps):
         which = draw.choice(len(pictures), BATCH, p=chances)
         scores = reader(_roughened(pictures[which].clone(), draw)).split(_counts(), 1)
-        loss = sum(nn.functional.cross_entropy(part, asked[which, place]) for place, part in enumerate(scores))
-        optimiser.zero_grad()
+        loss = sum(nn.functional.cross_entropy(part, asked[which, index]) for index, part in enumerate(scores))
+        optimizer.zero_grad()
         torch.as_tensor(loss).backward()
-        optimiser.step()
+        optimizer.step()
         rate.step()
     return reader
 
@@ -158,7 +158,3 @@ def main() -> None:
     pictures, asked = world.drawn(scenes), [attributes for attributes, _ in scenes]
     for name, shown in (("as drawn", pictures), ("through the autoencoder", round_trip(vae, pictures))):
         print(name, {key: f"{share:.1%}" for key, share in accuracy(reader, shown, asked).items()})
-
-
-if __name__ == "__main__":
-    main()

@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
-from benchmarks import pack, results
-from benchmarks.pairs import median_ratio
+from ..dev import pack
+from . import results
+from .pairs import median_ratio
 
 TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.01
 STEPS, DENOISE, CFG, SEED = 20, 0.6, 7.5, 7
@@ -30,12 +31,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=15)
     arguments = parser.parse_args()
     nodes = pack.load(arguments.device)
-    stock, models = importlib.import_module("nodes"), importlib.import_module("dev.models")
     gpu = arguments.device == "cuda"
     torch.set_num_threads(1)
     clock = time.perf_counter if gpu else time.process_time
     with torch.inference_mode():
-        ours, theirs = _runs(nodes, stock, models, arguments.device)
+        ours, theirs = _runs(nodes, arguments.device)
         if not ours().equal(theirs()):
             sys.exit("The two runs do not give the same bits, so their times cannot be compared.")
         # The results lie on the CPU, so nothing is left running on the device when a run ends.
@@ -51,10 +51,11 @@ def main() -> None:
     sys.exit("GuidedSampler costs more than it may." if failed else 0)
 
 
-def _runs(
-    nodes: dict[str, Any], stock: Any, models: Any, device: str
-) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
+def _runs(nodes: dict[str, Any], device: str) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
     """GuidedSampler and KSampler on the same model, latent, prompt and seed."""
+    from ..dev import models  # only now, when ComfyUI knows its device
+
+    stock = importlib.import_module("nodes")
     if device == "cuda":
         unet, dtype, size = models.SD15_UNET, torch.float16, 64
     else:
@@ -81,7 +82,3 @@ def _peak(run: Callable[[], torch.Tensor]) -> int:
     torch.cuda.reset_peak_memory_stats()
     run()
     return torch.cuda.max_memory_allocated()
-
-
-if __name__ == "__main__":
-    main()

@@ -28,11 +28,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks import pack, results, world
-from benchmarks.pairs import median_ratio
-from core.sheet import from_pillow
-from core.tiles import TileGrid, plan_tiles
-from demo.scene import HELD_OUT_SEEDS, random_attributes, scene
+from ..core.sheet import from_pillow
+from ..core.tiles import TileGrid, plan_tiles
+from ..demo.scene import HELD_OUT_SEEDS, random_attributes, scene
+from ..dev import pack
+from . import results, world
+from .pairs import median_ratio
 
 SEAM_LIMIT, MEMORY_LIMIT, EVALUATION_LIMIT, STOCK_LIMIT = 0.05, 1.10, 1.05, 1.0
 CELL, SEED = 8, 7
@@ -44,8 +45,10 @@ class Setting:
 
     def __init__(self) -> None:
         self.nodes = pack.load()
+        from .. import host  # only now: it imports ComfyUI
+
         self.toy = world.Toy(self.nodes, "eps")
-        self.host = importlib.import_module("img2img_studio.nodes.host")
+        self.host = host
 
     def refine(self, image: torch.Tensor, strength: float, steps: int, tile: int, overlap: int) -> Any:
         """IMAGE and the report of Tiled Refine, at the picture's own size and under the empty prompt."""
@@ -164,13 +167,12 @@ def _seconds_each(setting: Setting, side: int) -> float:
     steps = max(1, round(len(plan_tiles(LARGE // CELL, LARGE // CELL, 16, 4)) / len(grid)))
     samples = torch.randn(1, 4, cells, cells, generator=torch.Generator().manual_seed(SEED))
     sigmas = setting.nodes["StrengthScheduler"].execute(toy.model, "normal", steps, 0.5).args[0]
-    start, area = host.Start(samples, host.draw_noise(samples, SEED)), host.run_mask(None, samples.shape)
+    start = host.Start(samples, host.draw_noise(samples, SEED), [(SEED, 0)])
+    guidance = host.Guidance(host.tiled(toy.model, grid), toy.empty, toy.empty, 3.0)
+    sampler, progress = host.Sampler.chosen("euler"), host.Progress(toy.model, steps)
     began = time.process_time()
-    run = host.sample(
-        toy.model, toy.empty, toy.empty, 3.0, host.resolve_sampler("euler"), sigmas, start, [(SEED, 0)], area,
-        host.Progress(toy.model, steps), grid,
-    )  # fmt: skip
-    return (time.process_time() - began) / (run.calls * len(grid))
+    run = host.sample(guidance, sampler, sigmas, start, host.run_mask(None, samples.shape), progress)
+    return (time.process_time() - began) / (run.work.calls * len(grid))
 
 
 def against_stock(setting: Setting) -> None:
@@ -181,8 +183,8 @@ def against_stock(setting: Setting) -> None:
 
     def by_hand() -> None:
         samples = stock.VAEEncodeTiled().encode(toy.vae, image, tile, overlap)[0]["samples"]
-        for place in grid:
-            part = grid.cut(samples, place)
+        for corner in grid:
+            part = grid.cut(samples, corner)
             painted = stock.common_ksampler(
                 toy.model, SEED, steps, 3.0, "euler", "normal", toy.empty, toy.empty, {"samples": part}, strength
             )[0]["samples"]
@@ -206,7 +208,7 @@ QUESTIONS = {one.__name__: one for one in (seams, memory, evaluations, against_s
 
 
 def main() -> None:
-    """Answer all questions, or those that are named."""
+    """Answer all questions, or only the named ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("questions", nargs="*", default=list(QUESTIONS), help=f"of {', '.join(QUESTIONS)}; or all")
     chosen = parser.parse_args().questions
@@ -215,7 +217,3 @@ def main() -> None:
         setting = Setting()
         for name in chosen:
             QUESTIONS[name](setting)
-
-
-if __name__ == "__main__":
-    main()

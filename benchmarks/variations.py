@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from benchmarks import pack, results
-from benchmarks.pairs import median_ratio
+from ..dev import pack
+from . import results
+from .pairs import median_ratio
 
 TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.1
 COUNT, STEPS, CFG, SEED, PAIRS, SPLIT = 8, 4, 3.0, 7, 15, 4
@@ -67,14 +68,15 @@ def _runs() -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
 
 def _setting() -> tuple[dict[str, Any], Any, tuple[Any, Any], dict[str, Any]]:
     nodes = pack.load()
-    models = importlib.import_module("dev.models")
+    from ..dev import models  # only now: it imports ComfyUI
+
     model = models.random_model("eps", unet=models.SD15_UNET | {"model_channels": 64, "context_dim": 768})
     prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
     return nodes, model, prompts, {"samples": torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))}
 
 
 def _peak(count: int) -> int:
-    """Kilobytes this process held at the worst moment of making so many variations."""
+    """Kilobytes this process held at the worst moment of making `count` variations."""
     import resource
 
     nodes, model, prompts, latent = _setting()
@@ -86,10 +88,6 @@ def _peak(count: int) -> int:
 
 
 def _peak_in_a_process(count: int) -> int:
-    command = [sys.executable, "-m", "benchmarks.variations", str(count)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-m", "dev.pack", "benchmarks.variations", str(count)]
+    said = subprocess.run(command, cwd=pack.ROOT, capture_output=True, text=True, check=True).stdout
     return int(said.strip().splitlines()[-1])
-
-
-if __name__ == "__main__":
-    main()

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from core.metrics import mse, ssim
-from core.sheet import from_pillow
-from demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, caption, edited, random_attributes, scene
+from ..core.metrics import mse, ssim
+from ..core.sheet import from_pillow
+from ..demo.scene import HELD_OUT_SEEDS, WORDS, Attributes, caption, edited, random_attributes, scene
 
 BATCH, SEED = 25, 7
 LEAST_KEPT = 0.02  # an edit that leaves less of the picture than this says nothing about what is kept
@@ -49,7 +49,7 @@ def decibels(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @dataclass(frozen=True)
 class Edit:
-    """A scene, and what it is to become by a change of the attribute called `name`; both in the layout of `seed`."""
+    """A scene, and what it becomes when the attribute `name` changes; both in the layout of `seed`."""
 
     seed: int
     name: str
@@ -61,15 +61,15 @@ def held_out_edits(count: int) -> list[Edit]:
     """Edits of one attribute each, the five attributes in turn, on held-out scenes."""
     names = list(WORDS)
     edits = []
-    for place, (source, seed) in enumerate(held_out(count)):
-        name = names[place % len(names)]
+    for index, (source, seed) in enumerate(held_out(count)):
+        name = names[index % len(names)]
         edits.append(Edit(seed, name, source, edited(source, name, seed)))
     return edits
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well edits came out, in the mean.
+    """How well edits came out, on average.
 
     psnr, ssim: against the true target
     kept:       PSNR in dB where the true target is the source, over the edits that leave such a part
@@ -83,7 +83,7 @@ class Score:
 
 
 class Edits:
-    """Edits with their pictures: where they start, and where they ought to arrive."""
+    """Edits with their pictures: where they start, and where they should arrive."""
 
     def __init__(self, count: int) -> None:
         self.edits = held_out_edits(count)

@@ -25,8 +25,13 @@ def from_pillow(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)[None]
 
 
-def labelled_row(pictures: Sequence[Image.Image], labels: Sequence[str], height: int = 192) -> Image.Image:
-    """Pictures scaled to one height, in a row, each with its label below; the labels may have several lines."""
+def labelled_row(
+    pictures: Sequence[Image.Image], labels: Sequence[str], height: int = 192, centered: bool = False
+) -> Image.Image:
+    """Pictures scaled to one height, in a row, each with its label below; the labels may have several lines.
+
+    centered: center each label under its picture, instead of starting at the picture's left edge
+    """
     scaled = [picture.resize((max(1, round(picture.width * height / picture.height)), height)) for picture in pictures]
     font = ImageFont.load_default(size=max(11, height // 13))
     lines = max(label.count("\n") + 1 for label in labels)
@@ -37,7 +42,8 @@ def labelled_row(pictures: Sequence[Image.Image], labels: Sequence[str], height:
     left = GAP
     for picture, label in zip(scaled, labels, strict=True):
         sheet.paste(picture, (left, GAP))
-        draw.multiline_text((left, height + 2 * GAP), label, INK, font)
+        start, anchor, align = (left + picture.width / 2, "ma", "center") if centered else (left, "la", "left")
+        draw.multiline_text((start, height + 2 * GAP), label, INK, font, anchor, align=align)
         left += picture.width + GAP
     return sheet
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import comfy.sd1_clip
-import scene as world
 import torch
+
+from . import scene as world
 
 LATENT_SCALE = 0.18215  # of ComfyUI's SD1.5 latent format: model space = latent * scale
 

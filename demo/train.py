@@ -1,6 +1,4 @@
-"""Train the demo checkpoint from nothing: pictures, autoencoder, text encoder and denoiser.
-
-    COMFYUI_PATH=/path/to/ComfyUI python demo/train.py
+"""Train the demo checkpoint from nothing, `python -m nox -s train`: pictures, autoencoder, text encoder and denoisers.
 
 Every stage is seeded and keeps what it has done in the work folder, so that an interrupted run goes on where it
 was. A stage ends after its number of steps or its minutes, whichever comes first. The models are ComfyUI's own
@@ -10,329 +8,15 @@ classes; their shapes travel in the metadata of the written safetensors files, w
 from __future__ import annotations
 
 import argparse
-import copy
-import json
-import math
-import os
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import importlib
 from pathlib import Path
-from typing import Generic, TypeVar
 
-import numpy as np
 import torch
-from PIL import Image
-from safetensors.torch import save_file
-from tqdm import tqdm
+
+from ..dev import pack
+from .fit import DEVICE, Budget
 
 DEMO = Path(__file__).resolve().parent
-sys.path[:0] = [str(DEMO), os.environ.get("COMFYUI_PATH", "")]
-
-from comfy.cli_args import args as comfy_arguments  # noqa: E402  (found through the path set above)
-
-# ComfyUI picks its device and its attention while it is imported, so this comes before the next comfy import.
-comfy_arguments.cpu = not torch.cuda.is_available()
-comfy_arguments.use_pytorch_cross_attention = True
-
-import comfy.ops  # noqa: E402
-import scene as world  # noqa: E402
-from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel  # noqa: E402
-from comfy.taesd.taesd import TAESD  # noqa: E402
-from models import LATENT_SCALE, TEXT_CONFIG, UNET_CONFIG, Family, TextEncoder, initialise  # noqa: E402
-
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-SIZE = 128
-CROP = 64
-LATENT_NOISE = 0.04  # the decoder learns with this much noise, so that a denoiser's small errors stay small
-LEAVE_OUT = 0.12  # chance that a caption leaves an attribute unsaid
-EMPTY_PROMPTS = 0.12  # share of empty prompts, for classifier-free guidance
-SAVE_EVERY = 180.0  # seconds
-
-
-@dataclass
-class Budget:
-    """How long a stage may take and how fast it learns."""
-
-    steps: int
-    minutes: float
-    batch: int
-    learning_rate: float
-
-
-Model = TypeVar("Model", bound=torch.nn.Module)
-
-
-class Fit(Generic[Model]):
-    """Minimises `loss(model, step)` with AdamW and keeps an average (EMA) of the weights.
-
-    The state goes to `<work>/<name>.pt` every few minutes and at the end, with a picture drawn by `sheet`.
-    """
-
-    def __init__(self, name: str, model: Model, budget: Budget, work: Path) -> None:
-        self.name, self.budget, self.path = name, budget, work / f"{name}.pt"
-        self.model = model.to(DEVICE).train()
-        self.average = copy.deepcopy(model).eval().requires_grad_(False)
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, budget.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-        self.step, self.spent = 0, 0.0
-        if self.path.exists():
-            self._resume()
-
-    def _resume(self) -> None:
-        state = torch.load(self.path, map_location=DEVICE)
-        for part in ("model", "average", "optimiser"):
-            getattr(self, part).load_state_dict(state[part])
-        self.step, self.spent = state["step"], state["spent"]
-
-    def _save(self, sheet: Callable[[Model, Path], None]) -> None:
-        state = {part: getattr(self, part).state_dict() for part in ("model", "average", "optimiser")}
-        partial = self.path.with_suffix(".part")
-        torch.save({**state, "step": self.step, "spent": self.spent}, partial)
-        partial.replace(self.path)
-        with torch.no_grad():
-            sheet(self.average, self.path.with_suffix(".png"))
-
-    def _done(self) -> float:
-        """Share of the budget that is used up: of the steps or of the time, whichever is more."""
-        return max(self.step / self.budget.steps, self.spent / (60 * self.budget.minutes))
-
-    def _update(self, loss: Callable[[Model, int], torch.Tensor]) -> float:
-        """One step at a rate that warms up over 200 steps and then falls along a cosine to 2 %."""
-        falling = 0.02 + 0.49 * (1 + math.cos(math.pi * self._done()))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.budget.learning_rate * min(1.0, (self.step + 1) / 200) * falling
-        with torch.autocast(DEVICE.type, torch.bfloat16):
-            value = loss(self.model, self.step)
-        self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimiser.step()
-        self.step += 1
-        remembered = min(0.999, self.step / (self.step + 20))
-        with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                kept.lerp_(new, 1 - remembered)
-        return value.item()
-
-    def run(self, loss: Callable[[Model, int], torch.Tensor], sheet: Callable[[Model, Path], None]) -> Model:
-        """Use up the budget; returns the averaged model."""
-        progress = tqdm(total=self.budget.steps, initial=self.step, desc=self.name, mininterval=10)
-        smooth, saved = 0.0, time.monotonic()
-        finished = self._done() >= 1
-        while self._done() < 1:
-            began = time.monotonic()
-            value = self._update(loss)
-            now = time.monotonic()
-            self.spent += now - began
-            smooth = 0.99 * smooth + 0.01 * value if smooth else value
-            progress.set_postfix(loss=f"{smooth:.5f}", refresh=False)
-            progress.update()
-            if now - saved > SAVE_EVERY:
-                self._save(sheet)
-                saved = time.monotonic()
-        progress.close()
-        if not finished:
-            self._save(sheet)
-        return self.average
-
-
-def rendered(count: int, work: Path) -> np.ndarray:
-    """The training pictures [count, SIZE, SIZE, 3], uint8, drawn once and then read from the work folder."""
-    path = work / f"scenes_{count}_{SIZE}.npy"
-    if not path.exists():
-        partial = path.with_suffix(".part")
-        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, SIZE, SIZE, 3))
-        for seed in tqdm(range(count), desc="scenes", mininterval=10):
-            pictures[seed] = np.asarray(world.scene(world.random_attributes(seed), seed, SIZE))
-        pictures.flush()
-        partial.rename(path)
-    return np.load(path, mmap_mode="r")
-
-
-def as_pixels(pictures: np.ndarray) -> torch.Tensor:
-    """uint8 [n, h, w, 3] -> float [n, 3, h, w] in -1..1, on the training device."""
-    pixels = torch.from_numpy(np.array(pictures)).to(DEVICE).permute(0, 3, 1, 2)
-    return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def as_picture(pixels: torch.Tensor, columns: int) -> Image.Image:
-    """float [n, 3, h, w] in -1..1 -> one picture, in rows of `columns`."""
-    rows = [torch.cat(list(row), dim=2) for row in pixels.split(columns)]
-    image = torch.cat(rows, dim=1).clamp(-1, 1).float().add(1).mul(127.5)
-    return Image.fromarray(image.byte().permute(1, 2, 0).cpu().numpy())
-
-
-def held_out(count: int) -> tuple[torch.Tensor, list[world.Attributes]]:
-    """The first `count` held-out scenes as pixels, and their attributes."""
-    attributes = [world.random_attributes(seed) for seed in world.HELD_OUT_SEEDS[:count]]
-    pictures = [world.scene(a, seed, SIZE) for a, seed in zip(attributes, world.HELD_OUT_SEEDS, strict=False)]
-    return as_pixels(np.stack([np.asarray(picture) for picture in pictures])), attributes
-
-
-def random_crops(pictures: np.ndarray, batch: int, step: int) -> torch.Tensor:
-    """Crops on the 8-pixel grid of the latents, half of them mirrored; the step decides which."""
-    draw = np.random.default_rng((step, 10))
-    corners = draw.integers(0, (SIZE - CROP) // 8 + 1, (batch, 2)) * 8
-    which = draw.integers(0, len(pictures), batch)
-    crops = [pictures[i, y : y + CROP, x : x + CROP] for i, (y, x) in zip(which, corners, strict=True)]
-    return as_pixels(np.stack([crop[:, ::-1] if draw.integers(2) else crop for crop in crops]))
-
-
-def noise_like(tensor: torch.Tensor, seed: int) -> torch.Tensor:
-    """Unit noise in the tensor's shape from a generator of its own, the same on every device."""
-    return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(seed)).to(tensor.device)
-
-
-def picture_error(error: torch.Tensor) -> torch.Tensor:
-    """Squared error, which PSNR measures, with a little absolute error for flat areas.
-
-    The error of whole 8x8 blocks counts again, so that the latents learn colours before they learn details.
-    """
-    blocks = torch.nn.functional.avg_pool2d(error, 8)
-    return error.square().mean() + 0.05 * error.abs().mean() + blocks.square().mean()
-
-
-def autoencoder_sheet(model: TAESD, path: Path) -> None:
-    """Held-out scenes above what the autoencoder makes of them; prints the PSNR in dB, over all and by style."""
-    pixels, attributes = held_out(64)
-    again = model.decode(model.encode(pixels)).clamp(-1, 1)
-    psnr = -10 * ((again - pixels) / 2).square().mean(dim=(1, 2, 3)).log10()
-    by_style = {s: round(psnr[[a.style == s for a in attributes]].mean().item(), 2) for s in world.STYLES}
-    tqdm.write(f"held-out PSNR {psnr.mean().item():.2f} dB, {by_style}")
-    as_picture(torch.cat([pixels[:10], again[:10], pixels[10:20], again[10:20]]), 10).save(path)
-
-
-def train_autoencoder(pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
-    """Encoder and decoder together; the latents are held near mean 0 and deviation 1."""
-    model = TAESD()
-    initialise(model, seed=1)
-    model.get_parameter("taesd_decoder.19.bias").data.fill_(0.5)  # start at mid grey
-
-    def loss(model: TAESD, step: int) -> torch.Tensor:
-        pixels = random_crops(pictures, budget.batch, step)
-        latent = model.encode(pixels).float()
-        error = model.decode(latent + LATENT_NOISE * noise_like(latent, step)).float() - pixels
-        spread, centre = torch.var_mean(latent, dim=(0, 2, 3))
-        return picture_error(error) + 0.002 * (centre.square().mean() + (spread - 1).square().mean())
-
-    return Fit("autoencoder", model, budget, work).run(loss, autoencoder_sheet)
-
-
-def train_decoder(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
-    """The decoder of a calibrated autoencoder alone: sharper pictures from the same latents."""
-    model = copy.deepcopy(model).requires_grad_(False)
-    model.taesd_decoder.requires_grad_(True)
-
-    def loss(model: TAESD, step: int) -> torch.Tensor:
-        pixels = random_crops(pictures, budget.batch, step)
-        with torch.no_grad():
-            latent = model.encode(pixels).float()
-        noise = LATENT_NOISE / LATENT_SCALE * noise_like(latent, step)
-        return picture_error(model.decode(latent + noise).float() - pixels)
-
-    return Fit("decoder", model, budget, work).run(loss, autoencoder_sheet)
-
-
-@torch.no_grad()
-def calibrate(model: TAESD, pictures: np.ndarray) -> None:
-    """Set the VAE's own scale and shift so that latent * LATENT_SCALE has mean 0 and deviation 1."""
-    latents = torch.cat([model.encode(as_pixels(pictures[i : i + 50])) for i in range(0, min(500, len(pictures)), 50)])
-    spread = latents.std() * LATENT_SCALE
-    model.vae_shift.copy_((model.vae_shift - latents.mean()) / spread)
-    model.vae_scale.mul_(spread)
-
-
-@torch.no_grad()
-def encoded(model: TAESD, pictures: np.ndarray, work: Path) -> torch.Tensor:
-    """Pictures in model space [n, 4, SIZE/8, SIZE/8], encoded once and then read from the work folder."""
-    path = work / f"latents_{len(pictures)}.pt"
-    if not path.exists():
-        latents = []
-        for start in tqdm(range(0, len(pictures), 20), desc="latents", mininterval=10):
-            with torch.autocast(DEVICE.type, torch.bfloat16):
-                latents.append(model.encode(as_pixels(pictures[start : start + 20])).float() * LATENT_SCALE)
-        torch.save(torch.cat(latents).cpu(), path)
-    return torch.load(path).contiguous()
-
-
-SHEET_PROMPTS = (
-    "a red house by day in summer, a flat drawing",
-    "a blue boat at sunset in summer, an oil painting",
-    "a yellow car at night in winter, pixel art",
-    "a purple tree by day in autumn, a watercolour",
-    "a white house in the snow at night, a flat drawing",
-    "a pencil sketch of a green car in the fall",
-    "an oil painting of a white boat at night",
-    "a red tree at sunset in winter, a flat drawing",
-    "a watercolour of a blue house in summer",
-    "pixel art of a green tree in daylight",
-    "a house",
-    "",
-)
-
-
-def train_denoiser(family: Family, latents: torch.Tensor, vae: TAESD, budget: Budget, work: Path,
-                   start: dict[str, torch.Tensor] | None = None) -> UNetModel:  # fmt: skip
-    """A UNet of the given family, from random weights or from `start`."""
-    model = UNetModel(**UNET_CONFIG, operations=comfy.ops.disable_weight_init)
-    initialise(model, seed=3)
-    for name, parameter in model.named_parameters():
-        # Residual branches start at zero, as in every latent diffusion UNet.
-        if name.startswith("out.2") or ".out_layers.3." in name or ".proj_out." in name:
-            torch.nn.init.zeros_(parameter)
-    if start is not None:
-        model.load_state_dict(start)
-    text = TextEncoder()
-
-    def loss(model: UNetModel, step: int) -> torch.Tensor:
-        draw = np.random.default_rng((step, 11))
-        which = draw.integers(0, len(latents), budget.batch)
-        prompts = [caption_for(int(seed), step, draw) for seed in which]
-        clean = latents[which].to(DEVICE)
-        noise = noise_like(clean, step)
-        # Evenly spread over the schedule in every batch, which makes the gradient quieter.
-        share = torch.from_numpy((draw.random() + np.arange(budget.batch) / budget.batch) % 1).float().to(DEVICE)
-        sigma = family.sigma(share)[:, None, None, None]
-        state = family.model_input(family.state(clean, noise, sigma), sigma)
-        said = model(state, family.timestep(share), context=text(prompts).to(DEVICE))
-        return (family.weight(sigma) * (said.float() - family.target(clean, noise)).square()).mean()
-
-    def sheet(model: UNetModel, path: Path) -> None:
-        as_picture(decoded_samples(family, model, vae, text), 6).save(path)
-
-    return Fit(family.name, model, budget, work).run(loss, sheet)
-
-
-def decoded_samples(family: Family, model: torch.nn.Module, vae: TAESD, text: TextEncoder) -> torch.Tensor:
-    """A picture for each of SHEET_PROMPTS, [n, 3, SIZE, SIZE] in -1..1, always from the same noise."""
-    asked, empty = text(list(SHEET_PROMPTS)).to(DEVICE), text([""]).to(DEVICE)
-    noise = noise_like(torch.empty(len(asked), 4, SIZE // 8, SIZE // 8, device=DEVICE), 0)
-    return vae.decode(family.sample(model, noise, asked, empty) / LATENT_SCALE)
-
-
-def caption_for(seed: int, step: int, draw: np.random.Generator) -> str:
-    """The caption of a training scene, worded anew at every step, or an empty one."""
-    if draw.random() < EMPTY_PROMPTS:
-        return ""
-    return world.caption(world.random_attributes(seed), seed + step * world.HELD_OUT_SEEDS.start, LEAVE_OUT)
-
-
-def write(path: Path, state: dict[str, torch.Tensor], what: str, how: str, config: dict[str, object]) -> None:
-    """Store weights, single numbers aside, in half precision, with what they are in the metadata."""
-    tensors = {k: v.cpu().contiguous() for k, v in state.items()}
-    tensors = {k: v.half() if v.is_floating_point() and v.ndim else v for k, v in tensors.items()}
-    metadata = {"what": what, "training": how, "license": "GPL-3.0-or-later", "config": json.dumps(config)}
-    save_file(tensors, path, metadata=metadata)
-    tqdm.write(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
-
-
-def steps_done(name: str, work: Path) -> str:
-    """What the metadata tells of a finished stage."""
-    state = torch.load(work / f"{name}.pt", map_location="cpu")
-    return f"{name}: {state['step']} steps in {state['spent'] / 60:.0f} minutes on {DEVICE.type}"
-
 
 BUDGETS = {
     "autoencoder": Budget(steps=20_000, minutes=27, batch=4, learning_rate=1e-3),
@@ -361,43 +45,29 @@ def main() -> None:
     """Run the asked stages; those that are finished already are only loaded."""
     chosen = options()
     torch.set_num_threads(chosen.threads)
+    pack.bring_comfyui(DEVICE.type)
+    importlib.import_module("comfy.cli_args").args.use_pytorch_cross_attention = True
+    from . import training  # only now: it imports ComfyUI, whose device and attention are set from here on
+
     chosen.work.mkdir(parents=True, exist_ok=True)
     for name, budget in BUDGETS.items():
         budget.steps = getattr(chosen, f"{name}_steps")
         budget.minutes = getattr(chosen, f"{name}_minutes")
 
-    pictures = rendered(chosen.scenes, chosen.work)
-    vae = train_autoencoder(pictures, BUDGETS["autoencoder"], chosen.work)
-    calibrate(vae, pictures)
+    pictures = training.rendered(chosen.scenes, chosen.work)
+    vae = training.train_autoencoder(pictures, BUDGETS["autoencoder"], chosen.work)
+    training.calibrate(vae, pictures)
     if chosen.stage == "autoencoder":
         return
-    latents = encoded(vae, pictures[: chosen.encoded], chosen.work)
-    vae = train_decoder(vae, pictures, BUDGETS["decoder"], chosen.work)
+    latents = training.encoded(vae, pictures[: chosen.encoded], chosen.work)
+    vae = training.train_decoder(vae, pictures, BUDGETS["decoder"], chosen.work)
     if chosen.stage == "decoder":
         return
-    eps = train_denoiser(Family("eps"), latents, vae, BUDGETS["eps"], chosen.work)
+    eps = training.train_denoiser(training.Family("eps"), latents, vae, BUDGETS["eps"], chosen.work)
     if chosen.stage == "eps":
         return
-    flow = train_denoiser(Family("flow"), latents, vae, BUDGETS["flow"], chosen.work, eps.state_dict())
+    flow = training.train_denoiser(
+        training.Family("flow"), latents, vae, BUDGETS["flow"], chosen.work, eps.state_dict()
+    )
     if chosen.stage == "all":
-        export(vae, {"eps": eps, "flow": flow}, chosen.work, chosen.out)
-
-
-def export(vae: TAESD, denoisers: dict[str, torch.nn.Module], work: Path, out: Path) -> None:
-    """Write one safetensors file per model, the example drawing and the sample sheet."""
-    how = f"{steps_done('autoencoder', work)}; {steps_done('decoder', work)}"
-    write(out / "vae.safetensors", vae.state_dict(), "TAESD-shaped autoencoder of the demo world", how, {})
-    text = TextEncoder()
-    how = "none: random, fixed by a seed"
-    write(out / "text.safetensors", text.state(), "text encoder of the demo world", how, TEXT_CONFIG)
-    for name, model in denoisers.items():
-        what = f"{name} denoiser of the demo world, a toy"
-        write(out / f"{name}.safetensors", model.state_dict(), what, steps_done(name, work), UNET_CONFIG)
-    world.scene(world.Attributes(), world.EXAMPLE_SEED).save(out / "drawing.png", optimize=True)
-    with torch.no_grad():
-        rows = [decoded_samples(Family(name), model, vae, text) for name, model in denoisers.items()]
-    as_picture(torch.cat(rows), 6).save(out / "samples.jpg", quality=85)
-
-
-if __name__ == "__main__":
-    main()
+        training.export(vae, {"eps": eps, "flow": flow}, chosen.work, chosen.out)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge", "microsoft-edge")
-USUAL_PLACES = (
+USUAL_PATHS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
@@ -23,7 +23,7 @@ class ChromiumMissing(RuntimeError):
 
 
 def find_or_install() -> str:
-    """Path of a Chromium: of the system, else from Debian's packages (as root), else Playwright's own."""
+    """The path of a Chromium: the system's, else one from Debian's packages (as root), else Playwright's own."""
     path = _find() or _from_debian() or _from_playwright()
     if path is None:
         raise ChromiumMissing(
@@ -35,7 +35,7 @@ def find_or_install() -> str:
 
 def _find() -> str | None:
     on_path = (shutil.which(name) for name in NAMES)
-    usual = (place for place in USUAL_PLACES if Path(place).is_file())
+    usual = (path for path in USUAL_PATHS if Path(path).is_file())
     return next((path for path in (*on_path, *usual) if path), None)
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from PIL import Image
 
-from . import prompts
-from .host import ROOT, HostMissing, device_arguments, find
+from ..core.sheet import labelled_row
+from . import api_prompt
+from .comfyui import ROOT, HostMissing, device_arguments, find
 from .server import Run, Server, ServerError
-from .sheet import labelled_row
 
 OUTPUT = ROOT / "output"
 WORKFLOWS = ROOT / "workflows"
@@ -35,7 +35,7 @@ def main() -> None:
             print("Starting ComfyUI", flush=True)
             with Server(host, Path(scratch), device_arguments(host)) as server:
                 _run(server, arguments)
-    except (HostMissing, ServerError, prompts.NotInWorkflow) as reason:
+    except (HostMissing, ServerError, api_prompt.NotInWorkflow) as reason:
         sys.exit(str(reason))
 
 
@@ -43,31 +43,31 @@ def _run(server: Server, arguments: argparse.Namespace) -> None:
     workflow = json.loads((WORKFLOWS / f"{arguments.workflow}.json").read_text(encoding="utf-8"))
     prompt = server.to_prompt(workflow)
     if arguments.checkpoint:
-        prompt = prompts.with_checkpoint(prompt, arguments.checkpoint)
+        prompt = api_prompt.with_checkpoint(prompt, arguments.checkpoint)
     else:
-        prompt = prompts.on_demo_checkpoint(prompt)
+        prompt = api_prompt.on_demo_checkpoint(prompt)
     if arguments.photo:
-        prompt = prompts.with_picture(prompt, server.upload(arguments.photo))
-        prompt = prompts.with_text(prompt, arguments.prompt)
-    prompt, start = prompts.with_start_shown(prompt)
+        prompt = api_prompt.with_picture(prompt, server.upload(arguments.photo))
+        prompt = api_prompt.with_text(prompt, arguments.prompt)
+    prompt, start = api_prompt.with_start_shown(prompt)
 
     OUTPUT.mkdir(exist_ok=True)
     pictures: list[Image.Image] = []
     labels: list[str] = []
     for strength in arguments.strengths:
         began = time.monotonic()
-        run = server.run(prompt if strength is None else prompts.with_strength(prompt, strength))
+        run = server.run(prompt if strength is None else api_prompt.with_strength(prompt, strength))
         label = "result" if strength is None else f"strength {strength:g}"
         shown = label if arguments.checkpoint else f"toy model, {label}"
         print(f"{arguments.workflow}, {label}: {time.monotonic() - began:.1f} s", flush=True)
         pictures = pictures or server.images(run, start)
         labels = labels or ["input"]
-        made = [picture for node in prompts.savers(prompt) for picture in server.images(run, node)]
+        made = [picture for node in api_prompt.savers(prompt) for picture in server.images(run, node)]
         pictures += made
         labels += [shown] * len(made)
         _save(made, run, f"{arguments.workflow}_{label.replace(' ', '_')}")
     sheet = OUTPUT / f"{arguments.workflow}.png"
-    labelled_row(pictures, labels, 256).save(sheet)
+    labelled_row(pictures, labels, 256, centered=True).save(sheet)
     print(f"Look at {sheet.relative_to(ROOT)}; single pictures and reports lie beside it.")
 
 
@@ -98,7 +98,3 @@ def _arguments() -> argparse.Namespace:
     tries_the_toy = not arguments.photo and arguments.workflow == "00_try_without_a_model"
     arguments.strengths = DEMO_STRENGTHS if arguments.strength is None and tries_the_toy else [arguments.strength]
     return arguments
-
-
-if __name__ == "__main__":
-    main()

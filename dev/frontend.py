@@ -63,7 +63,7 @@ def chromium(executable: str) -> Iterator[Browser]:
 class Frontend:
     """A tab with ComfyUI's frontend in it.
 
-    problems: what the browser console and the server had to say against files of this pack
+    problems: errors about files of this pack, from the browser console and the server
     """
 
     def __init__(self, browser: Browser, url: str) -> None:
@@ -78,10 +78,10 @@ class Frontend:
         self.page.on("response", self._response)
 
     def open(self, template: str = "", vue_nodes: bool = False, palette: str = "dark") -> None:
-        """Load the frontend, with a workflow of this pack's where one is named, and wait until it can be used.
+        """Load the frontend, with one of this pack's workflows if it is named, and wait until it can be used.
 
         vue_nodes: Nodes 2.0 instead of the classic canvas
-        palette:   a colour theme, dark or light
+        palette:   a color theme, dark or light
         """
         settings = SETTINGS | {"Comfy.VueNodes.Enabled": vue_nodes, "Comfy.ColorPalette": palette}
         self.page.request.post(f"{self.url}/settings", data=settings)
@@ -163,9 +163,9 @@ class Frontend:
         self.page.evaluate(
             """([left, top, scale, bars, margin]) => {
                 const { ds, canvas } = window.app.canvas;
-                const place = canvas.getBoundingClientRect();
+                const corner = canvas.getBoundingClientRect();
                 ds.scale = scale;
-                ds.offset = [(bars + margin - place.left) / scale - left, (bars + margin - place.top) / scale - top];
+                ds.offset = [(bars + margin - corner.left) / scale - left, (bars + margin - corner.top) / scale - top];
                 window.app.canvas.setDirty(true, true);
             }""",
             [left, top, scale, TOOLBARS, margin],

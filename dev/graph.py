@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from .host import ROOT
+from .comfyui import ROOT
 
 WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
@@ -27,7 +27,7 @@ PANELS = {
     "Img2ImgStrengthGrid": 300,
 }  # fmt: skip
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
-COLOURS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
+COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Node:
 
 @dataclass
 class Graph:
-    """A workflow in the making. `object_info` is what the server says about its nodes."""
+    """A workflow in the making. `object_info` holds the schemas of its nodes, as the server sends them."""
 
     object_info: dict[str, Any]
     nodes: list[Node] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Graph:
         bounding = [left, 0, width + 2 * MARGIN, 0]
         self.bottom = 2 * TITLE
         number = len(self.groups) + 1
-        look = {"color": COLOURS["group"], "font_size": 24}
+        look = {"color": COLORS["group"], "font_size": 24}
         self.groups.append({"id": number, "title": f"{number} · {title}", "bounding": bounding, **look})
 
     def add(self, kind: str, title: str | None = None, models: dict[str, str] | None = None, **values: Any) -> Node:
@@ -102,8 +102,8 @@ class Graph:
     def note(self, text: str, height: int = 200) -> None:
         """Add a note for the reader, in Markdown."""
         data = self._place("MarkdownNote", None, height)
-        colours = {"color": COLOURS["note"], "bgcolor": COLOURS["note_body"]}
-        self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colours))
+        colors = {"color": COLORS["note"], "bgcolor": COLORS["note_body"]}
+        self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colors))
 
     def to_json(self) -> dict[str, Any]:
         """The finished workflow."""
@@ -123,7 +123,7 @@ class Graph:
         return self.groups[-1]["bounding"][2] - 2 * MARGIN
 
     def _place(self, kind: str, title: str | None, height: int) -> dict[str, Any]:
-        """A node's frame at the bottom of the current column, which grows by it."""
+        """A node's frame at the bottom of the current column, which grows to hold it."""
         group = self.groups[-1]["bounding"]
         top = self.bottom + TITLE
         self.bottom = top + height + GAP

@@ -132,7 +132,7 @@ def random_model(
 
 
 class GaussianMixture(torch.nn.Module):
-    """The ideal answer of any family for pictures drawn from a few normal distributions, in the place of a network.
+    """The ideal answer of any family for pictures drawn from a few normal distributions, in place of a network.
 
     A prompt is one token with a number for each distribution, which weighs it (a softmax).
     """
@@ -192,7 +192,7 @@ def random_conditioning(seed: int, width: int = CONTEXT, tokens: int = 7) -> lis
 
 
 def _fill(network: torch.nn.Module, seed: int) -> None:
-    """Weights that keep signals about as strong as they come in, also through layers that start at zero."""
+    """Random weights that about keep the scale of a signal, also in layers that would start at zero."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
         spread = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1

@@ -11,24 +11,24 @@ from typing import Any
 
 from PIL import Image
 
-from . import chromium, host
+from ..core.sheet import labelled_row
+from . import chromium, comfyui
 from .demo import OUTPUT
 from .frontend import Frontend
 from .frontend import chromium as running_chromium
 from .server import Server
-from .sheet import labelled_row
 
-PICTURES = host.ROOT / "pictures"
-HELP = host.ROOT / "js" / "docs"
+PICTURES = comfyui.ROOT / "pictures"
+HELP = comfyui.ROOT / "js" / "docs"
 WORKFLOW = "00_try_without_a_model"
-PHOTOGRAPH = host.ROOT / "demo" / "photograph.jpg"
+PHOTOGRAPH = comfyui.ROOT / "demo" / "photograph.jpg"
 PHOTOGRAPH_PROMPT = "an oil painting of a yellow tree at sunset in autumn"
 
 
 def main() -> None:
     """Plots, the demo's strip, and a screenshot of a graph that has just run."""
     PICTURES.mkdir(exist_ok=True)
-    with TemporaryDirectory() as folder, Server(host.find(), Path(folder), ["--cpu"]) as server:
+    with TemporaryDirectory() as folder, Server(comfyui.find(), Path(folder), ["--cpu"]) as server:
         save_photograph(server)
         if "photograph" in sys.argv:
             return
@@ -41,7 +41,7 @@ def save_plots(server: Server) -> None:
     """Strength Plot on the noise schedules of Stable Diffusion 1.5 and of Flux at 1024 x 1024."""
     for name, model in (("strength_sd15", "demo"), ("strength_flux", "flux")):
         (plot,) = server.images(server.run(plot_prompt(model)), "shown")
-        # Few colours: the picture is a fifth of the size, and looks the same.
+        # Few colors: the picture is a fifth of the size, and looks the same.
         plot.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
     shutil.copy(PICTURES / "strength_sd15.png", HELP / "strength_plot.png")
 
@@ -59,11 +59,11 @@ def plot_prompt(model: str) -> dict[str, Any]:
 
 
 def save_photograph(server: Server) -> None:
-    """A photograph, which the toy cannot paint: what its autoencoder leaves of it, and what it turns it into."""
+    """A photograph, which the toy cannot paint: how its autoencoder renders it, and how it repaints it."""
     run = server.run(photograph_prompt(server.upload(PHOTOGRAPH), {"gentle": 0.4, "strong": 0.7}))
     pictures = [server.images(run, f"{name} shown")[0] for name in ("photo", "again", "gentle", "strong")]
     labels = ["photograph", "through the toy's autoencoder", "toy, strength 0.4", "toy, strength 0.7"]
-    labelled_row(pictures, labels, 192).save(PICTURES / "photograph.jpg", quality=88)
+    labelled_row(pictures, labels, 192, centered=True).save(PICTURES / "photograph.jpg", quality=88)
 
 
 def photograph_prompt(name: str, strengths: dict[str, float]) -> dict[str, Any]:
@@ -98,10 +98,6 @@ def save_graph(server: Server) -> None:
 
 def save_demo() -> None:
     """The row of pictures that `nox -s demo` leaves."""
-    subprocess.run([sys.executable, "-m", "dev.demo"], cwd=host.ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "dev.pack", "dev.demo"], cwd=comfyui.ROOT, check=True)
     with Image.open(OUTPUT / f"{WORKFLOW}.png") as row:
         row.save(PICTURES / "demo.jpg", quality=90)
-
-
-if __name__ == "__main__":
-    main()

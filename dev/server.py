@@ -23,7 +23,7 @@ import websocket
 from PIL import Image
 from typing_extensions import Self
 
-from .host import Host
+from .comfyui import Host
 
 LONGEST_START = 300.0  # seconds; a first start on a cold disk took 40
 Event = dict[str, Any]
@@ -35,7 +35,7 @@ class ServerError(RuntimeError):
 
 @dataclass
 class Run:
-    """What one queued prompt came to.
+    """What came of one queued prompt.
 
     outputs:  what each output node showed, by node id: {"9": {"images": [...]}, "12": {"text": [...]}}
     events:   the messages of this run, in order, as ComfyUI sent them
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def interrupted(self) -> bool:
-        """True if somebody cancelled it."""
+        """True if somebody canceled it."""
         return any(event["type"] == "execution_interrupted" for event in self.events)
 
     @property
@@ -78,7 +78,7 @@ class Server:
         self.log = folder / "server.log"
         self.client_id = uuid.uuid4().hex
         self.http = requests.Session()
-        self.http.trust_env = False  # a proxy of this machine knows nothing of its loopback
+        self.http.trust_env = False  # this machine's proxy does not reach its loopback
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -144,12 +144,12 @@ class Server:
 
     def to_prompt(self, workflow: dict[str, Any]) -> dict[str, Any]:
         """A workflow as the frontend saves it, converted to the form that is queued."""
-        from comfy_cli.workflow_to_api import convert_ui_to_api  # half a second, and many a caller needs no conversion
+        from comfy_cli.workflow_to_api import convert_ui_to_api  # half a second, and not every caller converts
 
         return convert_ui_to_api(workflow, self.object_info)
 
     def queue(self, prompt: dict[str, Any]) -> str:
-        """Queue a prompt; returns its id, or raises ServerError with what the server holds against it."""
+        """Queue a prompt; returns its id, or raises ServerError with the server's objections."""
         answer = self.http.post(f"{self.url}/prompt", json={"prompt": prompt, "client_id": self.client_id}, timeout=60)
         if answer.status_code == requests.codes.bad_request:
             raise ServerError(_refusal(answer.json()))
@@ -191,7 +191,7 @@ class Server:
     def images(self, run: Run, node: str | None = None) -> list[Image.Image]:
         """The pictures that the nodes of a run, or one of them, saved or previewed."""
         shown = run.outputs.values() if node is None else [run.outputs.get(node, {})]
-        return [self._image(place) for output in shown for place in output.get("images", [])]
+        return [self._image(file) for output in shown for file in output.get("images", [])]
 
     def _options(self) -> Iterator[str]:
         for kind in ("input", "output", "temp", "user"):
@@ -237,8 +237,8 @@ class Server:
             if event.get("data", {}).get("prompt_id") == run.prompt_id:
                 yield event
 
-    def _image(self, place: dict[str, str]) -> Image.Image:
-        answer = self.http.get(f"{self.url}/view", params=place, timeout=60)
+    def _image(self, file: dict[str, str]) -> Image.Image:
+        answer = self.http.get(f"{self.url}/view", params=file, timeout=60)
         answer.raise_for_status()
         return Image.open(BytesIO(answer.content))
 

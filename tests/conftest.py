@@ -5,18 +5,15 @@ and tests/host/conftest.py runs it once ComfyUI is on the path. The repository r
 because its `nodes/` would hide ComfyUI's `nodes.py`.
 """
 
-import importlib.util
 import os
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-INIT = ROOT / "__init__.py"
-spec = importlib.util.spec_from_file_location("img2img_studio", INIT, submodule_search_locations=[str(ROOT)])
-sys.modules["img2img_studio"] = importlib.util.module_from_spec(spec)
+runpy.run_path(str(ROOT / "dev" / "pack.py"))["register"]()  # by its path: it makes the imports below possible
 
 # The test models are far too small to gain from more threads; on a busy machine more of them only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,10 +33,10 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One running ComfyUI for the whole session, with folders of its own, so that it leaves the host as it was."""
-    from img2img_studio.dev import host
+    from img2img_studio.dev import comfyui
     from img2img_studio.dev.server import Server
 
-    with Server(host.find(), tmp_path_factory.mktemp("server"), ["--cpu"]) as running:
+    with Server(comfyui.find(), tmp_path_factory.mktemp("server"), ["--cpu"]) as running:
         yield running
 
 

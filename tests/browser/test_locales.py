@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from img2img_studio.dev.comfyui import ROOT
 from img2img_studio.dev.frontend import Frontend
-from img2img_studio.dev.host import ROOT
 
 # The language is changed in vue-i18n alone. The setting would load the frontend's own words of that language too,
 # and frontend 1.32 forgets the words of packs when it does so.

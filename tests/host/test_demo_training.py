@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from img2img_studio.dev.host import ROOT, find
+from img2img_studio.dev.comfyui import ROOT, find
 from img2img_studio.nodes import host
 from safetensors import safe_open
 
@@ -14,9 +14,9 @@ FEW = ["--threads=1", "--scenes=20", "--encoded=20", *(f"--{stage}-steps={steps}
 
 
 def train(folder, *more):
-    command = [sys.executable, ROOT / "demo" / "train.py", f"--work={folder}", f"--out={folder}", *FEW, *more]
+    command = [sys.executable, "-m", "dev.pack", "demo.train", f"--work={folder}", f"--out={folder}", *FEW, *more]
     environment = {"COMFYUI_PATH": str(find().path), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run(command, check=True, env=environment)
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from img2img_studio.dev.host import ROOT
+from img2img_studio.dev.comfyui import ROOT
 
 LANGUAGES = sorted(path.parent.name for path in ROOT.glob("locales/*/nodeDefs.json"))
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from img2img_studio.dev.host import ROOT
+from img2img_studio.dev.comfyui import ROOT
 
 # ComfyUI's classes are needed to make the file, and this process may have none of them.
 WRITE_CONTROL_NET = """

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from img2img_studio.dev.host import ROOT
+from img2img_studio.dev.comfyui import ROOT
 
 WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
 

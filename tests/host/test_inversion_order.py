@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
-from img2img_studio.core.inversion import Inversion, invert, run_back
+from img2img_studio import host
+from img2img_studio.benchmarks.compared_methods import COMPARED, fireflow
+from img2img_studio.core.inversion import Inversion
+from img2img_studio.core.inversion_methods import METHODS, Ascent, invert
 from img2img_studio.dev.models import mixture_model
-from img2img_studio.nodes import host
 
 
 def prompt(*weights):
@@ -38,23 +40,26 @@ def round_trip(nodes, model, name, steps, cfg=1.0):
         host.noise_schedule(model).flow,
         nodes["StrengthScheduler"].execute(model, "normal", steps, 1.0).args[0],
     )
-    method, iterations = name.split() if " " in name else (name, 3)
+    name, iterations = name.split() if " " in name else (name, 3)
+    method = (METHODS | COMPARED)[name]
     generator = torch.Generator().manual_seed(2)
 
     def error(denoise, x):
-        noises = iter(lambda: torch.randn(x.shape, generator=generator, dtype=x.dtype), None)
-        path = invert(
-            denoise, x, sigmas.flip(0).tolist(), method, input_scale=host.input_scale(model),
-            iterations=int(iterations), noises=noises, flow=flow, keep=False, watch=lambda state: None,
-        )  # fmt: skip
-        found = Inversion(method, sigmas, x, path.state, path.below, path.corrections, settings={"flow": flow})
-        *_, back = run_back(denoise, found, 1.0)
+        def noise_at(sigma):
+            return torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+        divisor, rising = host.input_divisor(model), sigmas.flip(0).tolist()
+        ascent = Ascent(rising, flow, divisor, int(iterations), noise_at, keep=False, watch=lambda state: None)
+        walk, _ = invert(denoise, x, method, ascent)
+        kept = {"below": walk.below, "corrections": walk.corrections}
+        *_, back = method.down(denoise, Inversion(name, sigmas, x, walk.state, flow, **kept), 1.0)
         return float((back - x).square().mean())
 
-    return host.solve(model, PROMPT, NEGATIVE, cfg, sigmas, pictures(model, 8), error, double=True)
+    solved = host.solve(host.Guidance(model, PROMPT, NEGATIVE, cfg), sigmas, pictures(model, 8), error, double=True)
+    return solved.result, solved.work.calls
 
 
-# FireFlow is of order 3 where every step shrinks (tests/unit/test_inversion.py). "normal" on eps models leaves the last
+# FireFlow is of order 3 where every step shrinks (below). "normal" on eps models leaves the last
 # step, from the model's least sigma to 0, as it is, which shows where the pictures' distributions are narrow.
 ORDERS = [
     ("eps", "ddim", 1.0), ("eps", "corrected 1", 2.0), ("eps", "corrected 2", 3.1), ("eps, narrow", "fireflow", 2.0),
@@ -99,6 +104,28 @@ def test_the_closed_form_answers_in_every_family(family):
         top = 0.999 if host.noise_schedule(model).flow else 80.0
         return denoise(signal * x, 1e-3), denoise(top * torch.randn(x.shape, dtype=x.dtype), top)
 
-    (near, far), _ = host.solve(model, NEGATIVE, NEGATIVE, 1.0, torch.tensor([1.0, 0.0]), clean, answers, double=True)
+    guidance = host.Guidance(model, NEGATIVE, NEGATIVE, 1.0)
+    near, far = host.solve(guidance, torch.tensor([1.0, 0.0]), clean, answers, double=True).result
     assert torch.allclose(near, clean.double(), atol=1e-3)
     assert torch.allclose(far, means.mean(0).expand_as(far), atol=0.15)
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_fireflow_comes_back_with_the_third_order_where_every_step_shrinks(flow):
+    """On pictures of one normal distribution, whose ideal denoiser is known."""
+    picture = 0.5 + 0.7 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def denoise(x, sigma):
+        a = 1 - sigma if flow else 1.0
+        return 0.5 + a * 0.49 / (a**2 * 0.49 + sigma**2) * (x - a * 0.5)
+
+    def divisor(sigma):
+        return 1.0 if flow else math.hypot(1, sigma)
+
+    errors = []
+    for steps in (80, 160):
+        sigmas = [step / steps if flow else 14.6 * (step / steps) ** 3 for step in range(steps + 1)]
+        *_, top = fireflow(denoise, picture, sigmas, divisor)
+        *_, back = fireflow(denoise, top, sigmas[::-1], divisor)
+        errors.append(float((back - picture).square().mean().sqrt()))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(3, abs=0.25)

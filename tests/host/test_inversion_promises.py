@@ -5,7 +5,7 @@ import json
 import comfy.controlnet
 import pytest
 import torch
-from img2img_studio.core.inversion import METHODS
+from img2img_studio.core.inversion_methods import METHODS
 from img2img_studio.core.sheet import from_pillow
 from img2img_studio.demo.scene import HELD_OUT_SEEDS, caption, random_attributes, scene
 from img2img_studio.dev.models import FAMILIES, random_conditioning, random_control_net, random_model

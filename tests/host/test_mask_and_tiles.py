@@ -6,11 +6,11 @@ import comfy.model_management
 import pytest
 import torch
 from comfy_extras.nodes_upscale_model import ImageUpscaleWithModel
+from img2img_studio import host
 from img2img_studio.core.sheet import from_pillow
 from img2img_studio.core.tiles import plan_tiles
 from img2img_studio.demo.scene import HELD_OUT_SEEDS, random_attributes, scene
 from img2img_studio.dev.models import random_conditioning, random_model, random_vae
-from img2img_studio.nodes import host
 from spandrel import ModelLoader
 from spandrel.architectures.Compact import Compact
 
@@ -155,16 +155,14 @@ def test_a_model_that_looks_at_single_pixels_does_not_notice_tiles(nodes, family
     samples = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     model.set_model_unet_function_wrapper(lambda apply, arguments: arguments["input"] * 0.9)
     sigmas = nodes["StrengthScheduler"].execute(model, "normal", 4, 0.7).args[0]
-    start = host.Start(samples, host.draw_noise(samples, 3))
+    start = host.Start(samples, host.draw_noise(samples, 3), [(3, 0), (3, 1)])
+    guidance = host.Guidance(model, POSITIVE, NEGATIVE, 2.0)
 
-    def run(grid):
-        chosen, area = host.resolve_sampler(sampler), host.run_mask(None, samples.shape)
-        progress = host.Progress(model, 4)
-        return host.sample(
-            model, POSITIVE, NEGATIVE, 2.0, chosen, sigmas, start, [(3, 0), (3, 1)], area, progress, grid
-        ).samples
+    def run(guidance):
+        chosen, area = host.Sampler.chosen(sampler), host.run_mask(None, samples.shape)
+        return host.sample(guidance, chosen, sigmas, start, area, host.Progress(model, 4)).samples
 
-    whole, tiled = run(None), run(plan_tiles(20, 28, 12, 4))
+    whole, tiled = run(guidance), run(host.tiled(guidance, plan_tiles(20, 28, 12, 4)))
     assert torch.allclose(tiled, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
 
 

@@ -197,7 +197,7 @@ def shown_after(nodes, models, **options):
 @pytest.mark.parametrize("family", ["eps", "flow", "video flow"])
 def test_the_sheet_shows_every_variation_with_its_seed(nodes, models, family):
     pictures, sheet, _ = shown_after(nodes, models, family=family, batch_limit=2)
-    assert (sheet["total"], sheet["place"]) == (3, 0)
+    assert (sheet["total"], sheet["first"]) == (3, 0)
     assert [one["seed"] for one in sheet["items"]] == [str(2**63 + place) for place in (1, 2, 3)]
     assert [one["strength"] for one in sheet["items"]] == [0.6] * 3
     assert [one.size for one in pictures] == [(12, 16)] * 3
@@ -214,7 +214,7 @@ def test_a_vae_shows_the_variations_as_they_are(nodes, models):
 
 
 def test_finished_variations_appear_while_others_are_made(nodes, models, monkeypatch):
-    from img2img_studio.nodes import host
+    from img2img_studio import host
 
     told = []
     monkeypatch.setattr(host, "tell_browser", lambda event, **facts: told.append((event, facts)))
@@ -229,16 +229,16 @@ def test_finished_variations_appear_while_others_are_made(nodes, models, monkeyp
     ]
     assert {entry[0] for entry in told if entry != "sampled"} == {"img2img.variations"}
     (_, last) = told[-1]
-    assert (last["total"], last["place"]) == (3, 2)
+    assert (last["total"], last["first"]) == (3, 2)
     assert last["items"] == sheet["items"][2:]
 
 
 def test_the_batch_follows_the_free_memory(models, monkeypatch):
-    from img2img_studio.nodes import host
+    from img2img_studio import host
 
     model = models["eps"]
     opened = host.open_latent(model, picture(model))
-    sampler = comfy.samplers.sampler_object("euler")
+    sampler = host.Sampler.chosen("euler")
     need = model.model.memory_required([2 * 3, 4, 16, 12]) * 1.5 + model.model_size()
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: need + 1)
     monkeypatch.setattr(model, "loaded_size", lambda: 0)

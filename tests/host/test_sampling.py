@@ -7,6 +7,7 @@ import comfy.samplers
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import CFGGuider, KSamplerSelect, SamplerCustomAdvanced
+from img2img_studio import host
 from img2img_studio.dev.models import FAMILIES, random_conditioning, random_model, random_vae
 
 import nodes as stock
@@ -295,3 +296,35 @@ def test_nothing_outside_is_touched(models, nodes, chain, node):
     assert torch.equal(torch.get_rng_state(), copies[2])
     assert model.model_options == copies[3]
     assert list(latent) == ["samples"]
+
+
+def test_noise_under_the_mask_has_nothing_in_common_with_noise_that_is_added(nodes, models):
+    """At no seed: with its own stream, noise as content is no seed's added noise."""
+    model, sigmas = models["eps"], torch.tensor([1.0, 0.0])
+    latent = {"samples": torch.zeros(2, 4, 16, 12)}
+    noised = nodes["SDEditNoise"].execute(model, latent, sigmas, 5, torch.ones(1, 16, 12), 0.0, "noise").args[0]
+    content = noised["img2img_record"].clean.flatten(1)
+    for seed in range(4, 8):
+        added = nodes["SDEditNoise"].execute(model, latent, sigmas, seed).args[1].noise.flatten(1)
+        assert float(torch.corrcoef(torch.cat([content, added]))[:2, 2:].abs().max()) < 0.15
+    assert float(torch.corrcoef(content)[0, 1].abs()) < 0.15
+    alone = nodes["SDEditNoise"].execute(
+        model, {"samples": latent["samples"][1:], "batch_index": [1]}, sigmas, 5, torch.ones(1, 16, 12), 0.0, "noise"
+    ).args[0]  # fmt: skip
+    assert torch.equal(alone["img2img_record"].clean[0], noised["img2img_record"].clean[1])
+
+
+def test_an_empty_latent_brings_the_ratio_that_newer_hosts_ask_for(models, monkeypatch):
+    """Newer versions of ComfyUI note what an empty latent was made for, and bring it to the model's own size."""
+    asked, fix = [], comfy.sample.fix_empty_latent_channels
+
+    def newer(model, latent_image, downscale_ratio_spacial=None, downscale_ratio_temporal=None):
+        asked.append((downscale_ratio_spacial, downscale_ratio_temporal))
+        return fix(model, latent_image)
+
+    latent = {"samples": torch.zeros(1, 4, 16, 12), "downscale_ratio_spacial": 16, "kept": "as it is"}
+    assert host.open_latent(models["eps"], latent).samples.shape == (1, 4, 16, 12)
+    monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", newer)
+    opened = host.open_latent(models["eps"], latent)
+    assert asked == [(16, None)]
+    assert host.close_latent(latent, opened.samples).keys() == {"samples", "kept"}  # it is of the model's size now

@@ -7,7 +7,9 @@ import comfy.samplers
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import BasicScheduler
+from img2img_studio import host
 from img2img_studio.dev.models import random_model
+from img2img_studio.host.schedule import CutSampling
 
 SCHEDULERS = comfy.samplers.SCHEDULER_NAMES
 DISCRETE = ["eps", "v", "zero-SNR v"]
@@ -115,7 +117,7 @@ def test_the_payload_of_the_curve_is_exact(nodes):
     assert facts["start_timestep"] == pytest.approx(0.6 * 999, abs=1e-3)
     assert facts["timesteps"][0] == pytest.approx(0.6 * 999, abs=1e-3)
     assert facts["timesteps"][-1] == 0
-    assert facts["model_calls"] == 20
+    assert facts["planned_calls"] == 20
 
 
 def test_picture_to_picture_models_are_refused():
@@ -123,14 +125,12 @@ def test_picture_to_picture_models_are_refused():
         def get_model_object(self, name):
             return comfy.model_sampling.IMG_TO_IMG()
 
-    from img2img_studio.nodes import host
-
     with pytest.raises(ValueError, match=r"model: .*no strength"):
         host.noise_schedule(Edit())
 
 
-def test_cut_rows_are_rows_of_the_whole_schedule(models):
-    schedule = noise_schedule(models("eps"))
+def test_cut_rows_are_rows_of_the_whole_schedule():
+    schedule = host.noise_schedule(random_model("eps"))
     cut = CutSampling(schedule, float(schedule.sigmas[500]))
     rows = torch.tensor([schedule.row(float(sigma)) for sigma in cut.sigmas])
     assert torch.allclose(rows, torch.linspace(0, 500, 1000), atol=1e-3)

@@ -6,6 +6,7 @@ import torch
 from comfy_extras.nodes_custom_sampler import SamplerEulerAncestral
 from img2img_studio.core.noise import StepNoise
 from img2img_studio.dev.models import random_conditioning, random_model
+from img2img_studio.host import Sampler
 
 POSITIVE, NEGATIVE = random_conditioning(1), random_conditioning(2)
 STOCHASTIC = [
@@ -29,16 +30,15 @@ class Spy:
 @pytest.fixture
 def spied(monkeypatch):
     """All noise that the next runs draw at their steps, in order."""
-    from img2img_studio.nodes import host
-
-    drawn, original = [], host.with_item_noise
+    drawn, original = [], Sampler.with_item_noise
 
     def with_spy(*arguments):
         sampler = original(*arguments)
-        sampler.extra_options["noise_sampler"] = Spy(sampler.extra_options["noise_sampler"], drawn)
+        options = sampler.object.extra_options
+        options["noise_sampler"] = Spy(options["noise_sampler"], drawn)
         return sampler
 
-    monkeypatch.setattr(host, "with_item_noise", with_spy)
+    monkeypatch.setattr(Sampler, "with_item_noise", with_spy)
     return drawn
 
 

@@ -6,9 +6,10 @@ import comfy.utils
 import pytest
 import torch
 from comfy_extras.nodes_sdupscale import SD_4XUpscale_Conditioning
+from img2img_studio import host
 from img2img_studio.core.tiles import plan_tiles
 from img2img_studio.dev.models import random_conditioning, random_control_net, random_model, random_vae
-from img2img_studio.nodes import host
+from img2img_studio.host.tiling import area_mask
 
 import nodes as stock
 
@@ -33,10 +34,11 @@ def sample(nodes):
     def run(model, positive, negative=NEGATIVE, grid=GRID, batch=1):
         samples = random(batch, 4, HEIGHT, WIDTH, seed=3) - 0.5
         sigmas = nodes["StrengthScheduler"].execute(model, "normal", 2, 0.7).args[0]
-        start, keys = host.Start(samples, host.draw_noise(samples, 3)), [(3, item) for item in range(batch)]
-        chosen, area = host.resolve_sampler("euler"), host.run_mask(None, samples.shape)
-        progress = host.Progress(model, 2)
-        return host.sample(model, positive, negative, 2.0, chosen, sigmas, start, keys, area, progress, grid)
+        start = host.Start(samples, host.draw_noise(samples, 3), [(3, item) for item in range(batch)])
+        chosen, area = host.Sampler.chosen("euler"), host.run_mask(None, samples.shape)
+        guidance = host.Guidance(model, positive, negative, 2.0)
+        guidance = guidance if grid is None else host.tiled(guidance, grid)
+        return host.sample(guidance, chosen, sigmas, start, area, host.Progress(model, 2))
 
     return run
 
@@ -144,6 +146,33 @@ def test_what_belongs_to_the_whole_picture_is_refused(sample, options, what):
         sample(random_model("eps"), [[POSITIVE[0][0], options]])
 
 
+def test_a_control_of_another_making_is_refused_by_its_name(sample):
+    class ForeignControl:
+        previous_controlnet = None
+
+    with pytest.raises(ValueError, match=r"positive: it carries a ForeignControl of another pack's making"):
+        sample(random_model("eps"), [[POSITIVE[0][0], {"control": ForeignControl()}]])
+
+
+def test_a_model_that_is_already_cut_into_windows_is_refused(sample):
+    model = random_model("eps")
+    model.model_options["context_handler"] = object()
+    with pytest.raises(ValueError, match="model: another node lets it work in context windows"):
+        sample(model, POSITIVE)
+
+
+def test_nodes_behind_the_cfg_see_the_whole_latent_and_the_model_stays_as_it_was(sample):
+    model, seen = random_model("eps"), []
+    model.set_model_sampler_post_cfg_function(
+        lambda arguments: seen.append(arguments["denoised"].shape) or arguments["denoised"]
+    )
+    before = dict(model.model_options)
+    sample(model, POSITIVE)
+    assert seen == [torch.Size([1, 4, HEIGHT, WIDTH])] * 2
+    assert model.model_options == before
+    assert "context_handler" not in model.model_options
+
+
 def test_room_is_made_for_a_tile_and_not_for_the_whole_picture(sample, monkeypatch):
     shapes, estimate = [], comfy.sampler_helpers.estimate_memory
 
@@ -154,3 +183,12 @@ def test_room_is_made_for_a_tile_and_not_for_the_whole_picture(sample, monkeypat
     monkeypatch.setattr(comfy.sampler_helpers, "estimate_memory", watch)
     sample(random_model("eps"), POSITIVE)
     assert shapes == [[1, 4, 12, 12]]
+
+
+def test_an_area_fades_inside_the_picture_and_not_at_its_border():
+    mask = area_mask((16, 8, 4, 0), (32, 24), faded=True)
+    assert torch.equal(mask[:4], torch.zeros(4, 24))
+    assert torch.equal(mask[4:8, 0], torch.tensor([0.25, 0.5, 0.75, 1.0]))
+    assert torch.equal(mask[10, :9], torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0]))
+    assert torch.equal(area_mask((16, 8, 4, 0), (2, 32, 24), faded=False)[1, 4:20, :8], torch.ones(16, 8))
+    assert not area_mask((4, 4, 40, 40), (32, 24), faded=True).any()

@@ -165,7 +165,5 @@ def test_every_method_of_the_table_goes_up_and_comes_back(picture, name, flow, k
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(
-        ValueError, match="method must be one of corrected, .*, got 'best'"
-    ):
+    with pytest.raises(ValueError, match=r"method must be one of corrected, .*, got 'best'"):
         method_named("best")

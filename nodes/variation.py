@@ -228,7 +228,7 @@ class Painter:
         return host.Start(clean, noise, keys), host.run_mask(mask, clean.shape)
 
     def _noise(self, item: Variation) -> torch.Tensor:
-        """What a stock KSampler would draw for this picture alone, turned towards it from the first variation's noise."""
+        """What a stock KSampler would draw for this picture alone, turned that way from the first variation's noise."""
         picture = self.opened.samples[item.picture : item.picture + 1]
         index = [self.opened.keys(0)[item.picture][1]]
         own = host.draw_noise(picture, item.seed, index)

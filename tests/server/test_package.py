@@ -14,6 +14,7 @@ NEEDED = (
     "__init__.py",
     "pyproject.toml",
     "core/*.py",
+    "host/*.py",
     "nodes/*.py",
     "js/*.js",
     "js/*.mjs",

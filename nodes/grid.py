@@ -143,18 +143,16 @@ class StrengthGrid(io.ComfyNode):
         axes = read_axes(rows, row_values, columns, column_values)
         cells = plan_cells(*axes, Cell(strength, cfg, steps, sampler_name, scheduler, seed))
         _check_connected(axes, clip, sampler)
+        guidance = host.Guidance(model, positive, negative, cfg)
         opened = _one_picture(host.open_clean_latent(model, latent, mask))
+        painter = Painter(guidance, vae, clip, sampler, opened)
         settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
-        plans = {cell: host.plan_strength(model, _settings_of(cell, settings)) for cell in distinct(cells)}
         sources = (positive, negative, latent, vae, clip, mask, sampler, measure, step_count)
         done = _finished.setdefault(model, Kept(KEPT_GRIDS)).get(sources, dict)
-        painter = Painter(host.Guidance(model, positive, negative, cfg), vae, clip, sampler, opened)
-        new = painter.run_missing(plans, done)
+        facts, work = painter.run_missing(distinct(cells), settings, done)
         shown = [done[run_of(cell)] for cell in cells]
-        facts = _facts(axes, cells, shown) | {"runs": len(done), "reused": len(done) - len(new)}
-        work = sum((done[cell].run.work for cell in new), Work())
         sheet, panel = _sheet(cls, axes, shown)
-        text = report.text(work, **facts, marks=count_marks(marks, *axes))
+        text = report.text(work, **_facts(axes, cells, shown), **facts, marks=count_marks(marks, *axes))
         return io.NodeOutput(sheet, {"samples": torch.cat([one.run.samples for one in shown])}, text, ui=panel)
 
 
@@ -214,17 +212,26 @@ class Painter:
     sampler: io.Sampler.Type | None
     opened: host.OpenLatent
 
-    def run_missing(self, plans: dict[Cell, StrengthPlan], done: dict[Cell, Shown]) -> list[Cell]:
-        """Bring ``done`` to exactly the planned runs, with one progress bar; returns those that were new.
+    def run_missing(
+        self, wanted: list[Cell], settings: StrengthSettings, done: dict[Cell, Shown]
+    ) -> tuple[dict[str, int], Work]:
+        """Bring ``done`` to exactly the wanted runs; returns how many they are, how many were new, and what these took.
 
-        Noise is drawn once for each seed, and a prompt encoded once. What is done stays done if the rest is
-        interrupted.
+        settings: shared by all, but for what a cell says itself
         """
+        plans = {cell: host.plan_strength(self.guidance.model, _settings_of(cell, settings)) for cell in wanted}
         for cell in done.keys() - plans.keys():
             del done[cell]
         new = [cell for cell in plans if cell not in done]
-        if not new:
-            return new
+        if new:
+            self._paint_all(new, plans, done)
+        return {"runs": len(done), "reused": len(done) - len(new)}, sum((done[cell].run.work for cell in new), Work())
+
+    def _paint_all(self, new: list[Cell], plans: dict[Cell, StrengthPlan], done: dict[Cell, Shown]) -> None:
+        """One progress bar over all; what is done stays done if the rest is interrupted.
+
+        Noise is drawn once for each seed, and a prompt encoded once.
+        """
         opened, progress = self.opened, host.Progress(self.guidance.model, sum(plans[cell].steps for cell in new))
         noises = {seed: host.draw_noise(opened.samples, seed, opened.items) for seed in {cell.seed for cell in new}}
         prompts = {text: self._prompt(text) for text in dict.fromkeys(cell.prompt for cell in new)}
@@ -233,7 +240,6 @@ class Painter:
             start = host.Start(opened.samples, noises[cell.seed], opened.keys(cell.seed))
             guidance = replace(self.guidance, positive=prompts[cell.prompt], cfg=cell.cfg)
             done[cell] = self._paint(cell, plans[cell], guidance, start, progress, first)
-        return new
 
     def _paint(
         self,

@@ -14,6 +14,10 @@ ROUNDS = 2
 """How often the fit is made again with less weight on what it did not explain."""
 TOLERANCE = 0.05
 """The residual at which a pixel counts half in the next fit."""
+SAME, CHANGED = 0.02, 0.05
+"""Differences that an autoencoder and an edit make by themselves, and from which on a pixel was changed on purpose."""
+NEARBY = 5
+"""Pixels of the window that says how much a pixel was changed."""
 FITTED, REPAINTED = 0.05, 0.15
 """Residuals up to which the fit stands and from which on the edited picture does; both are blended between."""
 
@@ -22,11 +26,13 @@ FITTED, REPAINTED = 0.05, 0.15
 class Restored:
     """A picture with its detail given back.
 
-    image: [B, H, W, 3] in 0..1
-    stands: [B, H, W] in 0..1, how far the edited picture stands as it was, because it was painted anew there
+    image:  [B, H, W, 3] in 0..1
+    kept:   [B, H, W] in 0..1, how far the original stands, because the edit left it alone
+    stands: the same, how far the edited picture stands as it was, because it was painted anew there; the rest is fitted
     """
 
     image: Tensor
+    kept: Tensor
     stands: Tensor
 
 
@@ -40,7 +46,8 @@ def restore_detail(
     and season follow the edit, edges and grain are the original's. The fit is of the change, so that where a window
     says too little, what is kept is the original. It is made ``ROUNDS`` times more with the weights of
     Cauchy's robust regression, 1 / (1 + residual² / TOLERANCE²), so that what was painted anew does not spoil what
-    lies around it; there, where the residual stays large, the edited picture itself stands.
+    lies around it; there, where the residual stays large, the edited picture itself stands. What the edit hardly
+    touched (``SAME``) is the original, bit for bit.
 
     original: [B, H, W, 3] in 0..1
     edited:   the same size; one that was decoded from the original's latent after an edit
@@ -51,15 +58,15 @@ def restore_detail(
     """
     _check(original, edited, decoded, radius)
     items = [_restored(*(one[None] for one in item), radius) for item in zip(original, edited, decoded, strict=True)]
-    image, stands = (torch.cat(parts) for parts in zip(*items, strict=True))
+    image, kept, stands = (torch.cat(parts) for parts in zip(*items, strict=True))
     if mask is not None:
         shown = mask[..., None]
         image = torch.where(shown == 0, original, torch.lerp(original, image, shown.expand_as(image)))
-    return Restored(image, stands)
+    return Restored(image, kept, stands)
 
 
-def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """One picture; the same with the share of the edited one."""
+def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
+    """One picture; the fields of ``Restored``."""
     size = 2 * radius + 1
     source, change = decoded.double().movedim(-1, 1), (edited - decoded).double().movedim(-1, 1)
     weight = torch.ones_like(change[:, :1])
@@ -70,8 +77,16 @@ def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) ->
         weight = 1 / (1 + residual / TOLERANCE**2)
     carried = original.double().movedim(-1, 1)
     carried = (carried + _applied(slope, offset, carried)).movedim(1, -1).to(original)
-    stands = ((residual.sqrt() - FITTED) / (REPAINTED - FITTED)).clamp(0, 1).to(original)[:, 0]
-    return torch.lerp(carried, edited, stands[..., None].expand_as(edited)).clamp(0, 1), stands
+    anew = _ramp(residual.sqrt(), FITTED, REPAINTED).to(original).movedim(1, -1)
+    moved = window_mean(change.square().mean(1, keepdim=True), NEARBY).sqrt()
+    touched = _ramp(moved, SAME, CHANGED).to(original).movedim(1, -1)
+    image = torch.lerp(carried, edited, anew.expand_as(edited)).clamp(0, 1)
+    image = torch.where(touched == 0, original, torch.lerp(original, image, touched.expand_as(image)))
+    return image, 1 - touched[..., 0], (touched * anew)[..., 0]
+
+
+def _ramp(values: Tensor, low: float, high: float) -> Tensor:
+    return ((values - low) / (high - low)).clamp(0, 1)
 
 
 def _fit(source: Tensor, change: Tensor, weight: Tensor, size: int) -> tuple[Tensor, Tensor]:

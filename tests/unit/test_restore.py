@@ -28,7 +28,7 @@ def test_what_was_not_edited_is_the_original_bit_for_bit(original, decoded):
 
 def test_a_change_of_light_is_carried_over_to_the_original(original, decoded):
     """A map of colours that is the same everywhere: the grain comes back with the light of the edit."""
-    matrix = torch.tensor([[0.7, 0.1, 0.0], [0.0, 0.8, 0.05], [0.05, 0.0, 0.6]])
+    matrix = torch.tensor([[0.5, 0.1, 0.0], [0.0, 0.6, 0.05], [0.05, 0.0, 0.4]])
     edited, wanted = (picture @ matrix + 0.05 for picture in (decoded, original))
     restored = restore_detail(original, edited, decoded, 6)
     without = float((edited - wanted).square().mean())
@@ -43,14 +43,15 @@ def test_what_was_painted_anew_stands_and_the_rest_keeps_its_grain(original, dec
     restored = restore_detail(original, edited, decoded, 4)
     assert torch.allclose(restored.image[:, 18:30, 14:26], edited[:, 18:30, 14:26], atol=0.06)
     assert float(restored.stands[:, 18:30, 14:26].mean()) > 0.9
-    assert float((restored.image - original)[:, :4].abs().max()) < 1e-6
+    assert torch.equal(restored.image[:, :8], original[:, :8])
+    assert bool((restored.kept[:, :8] == 1).all())
 
 
 def test_a_mask_keeps_the_original_outside(original, decoded):
     mask = torch.zeros(1, 48, 40)
     mask[:, 10:30], mask[:, 30:] = 1.0, 0.5
-    whole = restore_detail(original, 0.8 * decoded, decoded, 6).image
-    masked = restore_detail(original, 0.8 * decoded, decoded, 6, mask).image
+    whole = restore_detail(original, 0.6 * decoded, decoded, 6).image
+    masked = restore_detail(original, 0.6 * decoded, decoded, 6, mask).image
     assert torch.equal(masked[:, :10], original[:, :10])
     assert torch.equal(masked[:, 10:30], whole[:, 10:30])
     assert torch.allclose(masked[:, 30:], (original / 2 + whole / 2)[:, 30:])

@@ -1,0 +1,38 @@
+"""The place where two prompts disagree about a picture, as a mask."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LEAST = 0.05
+"""Differences below this, in the model's space where pictures have a spread of about 1, are no disagreement."""
+STRONG = 0.95
+"""The quantile of a picture's differences that stands for a full one."""
+
+
+def found_mask(change: Tensor, threshold: float) -> Tensor:
+    """Where an edit changed a picture, after DiffEdit (arXiv:2210.11427, section 3.2).
+
+    DiffEdit compares both prompts' answers at one noise level. Here an edit itself, of a few steps, says where they
+    lead apart: E = ‖d‖ over the channels, scaled by its own 95 % quantile. The mask is 1/2 where E is ``threshold``,
+    and a ramp from half to one and a half of it, so that it is exactly 0 over most of the rest.
+
+    change:    [B, C, ..., H, W] what ``prompt_edit`` added to the picture; each item is scaled as if it were alone
+    threshold: above 0; 0.4 for a local edit
+    returns:   [B, 1, ..., H, W] in 0..1
+    """
+    if threshold <= 0:
+        raise ValueError(f"threshold: it must be above 0, got {threshold}")
+    strength = change.float().square().sum(1, keepdim=True).sqrt()
+    flat = strength.flatten(1)
+    place = min(flat.shape[1] - 1, round(STRONG * (flat.shape[1] - 1)))
+    strong = flat.sort(1).values[:, place].clamp_min(LEAST).view(-1, *[1] * (change.ndim - 1))
+    return (strength / strong / threshold - 0.5).clamp(0, 1)
+
+
+def overlap(found: Tensor, true: Tensor) -> Tensor:
+    """Intersection over union of two masks [B, H, W] (0.5 and above counts), for each item; 1 where both are empty."""
+    one, other = found >= 0.5, true >= 0.5
+    union = (one | other).flatten(1).sum(1)
+    return torch.where(union > 0, (one & other).flatten(1).sum(1) / union.clamp_min(1), 1.0)

@@ -62,15 +62,15 @@ def prompt_edit(
     """
     change = torch.zeros_like(x)
     noises: list[Tensor] = []
-    for place, (sigma, under) in enumerate(pairwise(sigmas)):
-        noises = [-noise for noise in noises] if place % 2 else [draw(sigma, under) for draw in draws]
+    for index, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        noises = [-noise for noise in noises] if index % 2 else [draw(sigma, sigma_next) for draw in draws]
         seen = torch.zeros_like(x)
         for noise in noises:
             state = noised(x, noise, sigma, flow)
             source, target = denoise_pair(state, state + change, sigma)
             seen = seen + (target - source) / len(noises)
         pull = seen - change
-        change = torch.lerp(change, seen if mask is None else mask * seen, 1 - under / sigma)
+        change = torch.lerp(change, seen if mask is None else mask * seen, 1 - sigma_next / sigma)
         picture = x + change
         yield EditStep(picture if mask is None else keep_outside(mask, x, picture), sigma, pull)
 
@@ -96,36 +96,70 @@ def finish(
     mask:    0..1, broadcastable to x; what it leaves of x follows x's own path under the same noise
     """
     state = noised(x, noise, sigmas[0], flow) + (edited - x)
-    for sigma, under in pairwise(sigmas):
-        answer = denoise(state, sigma)
-        state = euler_step(lambda *_, answer=answer: answer, state, sigma, under)
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised = denoise(state, sigma)
+        state = euler_step(lambda *_, denoised=denoised: denoised, state, sigma, sigma_next)
         if mask is not None:
-            own = noised(x, noise, under, flow)
+            own = noised(x, noise, sigma_next, flow)
             state = keep_outside(mask, own, torch.lerp(own, state, mask.expand_as(state)))
-            answer = keep_outside(mask, x, torch.lerp(x, answer, mask.expand_as(x)))
-        yield EditStep(state if under == 0 else answer, sigma, None)
+            denoised = keep_outside(mask, x, torch.lerp(x, denoised, mask.expand_as(x)))
+        yield EditStep(state if sigma_next == 0 else denoised, sigma, None)
 
 
-def guided_pair(
+@dataclass(frozen=True)
+class Edit:
+    """All that an edit is made with, besides the picture and the model; the fields are those of ``prompt_edit``.
+
+    finish: 0..1, the share of the steps that end as plain sampling under the target prompt
+    """
+
+    sigmas: Sequence[float]
+    draws: Sequence[DrawNoise]
+    flow: bool
+    mask: Tensor | None = None
+    finish: float = 0.0
+
+
+def edit_steps(denoise_pair: DenoisePair, denoise: Denoise, x: Tensor, edit: Edit) -> Iterator[EditStep]:
+    """The steps of a whole edit: ``prompt_edit``, and ``finish`` for the last share of them.
+
+    denoise: under the target prompt, for the plain part
+    x:       [B, C, ...] the clean picture in the model's space
+    """
+    steps = len(edit.sigmas) - 1
+    turn = steps - round(edit.finish * steps)
+    edited = x
+    for step in prompt_edit(denoise_pair, x, edit.sigmas[: turn + 1], edit.draws, edit.flow, edit.mask):
+        edited = step.picture
+        yield step
+    if turn < steps:
+        noise = edit.draws[0](edit.sigmas[turn], 0.0)
+        yield from finish(denoise, x, edited, edit.sigmas[turn:], noise, edit.flow, edit.mask)
+
+
+def guided_pairs(
     source: Tensor, target: Tensor, reference: Tensor, cfg: float, negatives: tuple[Tensor, Tensor], source_cfg: float
-) -> tuple[Tensor, Tensor]:
-    """Guidance of both sides that leaves no difference where the prompts say the same, at any cfg.
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """What to guide from and to on both sides, so that equal prompts leave no difference at any cfg.
 
     source:    D(z, source prompt);       negatives[0]: D(z, negative prompt)
     target:    D(z + d, target prompt);   negatives[1]: D(z + d, negative prompt)
     reference: D(z + d, source prompt)
-    returns:   the source's answer, N + source_cfg (S - N) at z, and the target's, the same at z + d and
-               cfg (target - reference) besides
+    returns:   (cond, uncond) of the source, to be guided by source_cfg, and of the target, to be guided by cfg. Guided
+               as uncond + cfg (cond - uncond), the target's answer is N + source_cfg (reference - N) + cfg (target -
+               reference).
 
     With source_cfg 1 the negatives count for nothing and the source prompt is the target's negative (FlowAlign,
-    arXiv:2505.23145, proposition 1); with cfg = source_cfg the reference counts for nothing and both are guided as
-    usual (FlowEdit). What counts for nothing need not be asked: give anything of that shape.
+    arXiv:2505.23145, proposition 1). With cfg = source_cfg the reference cancels out and both are guided as usual
+    (FlowEdit). What counts for nothing need not be asked: give anything of that shape.
     """
-    at_source = source if source_cfg == 1 else torch.lerp(negatives[0], source, source_cfg)
+    if source_cfg == 1:
+        base = target if cfg == 1 else reference
+        return (source, source), (target, base)
     if cfg == source_cfg:
-        return at_source, target if cfg == 1 else torch.lerp(negatives[1], target, cfg)
-    base = reference if source_cfg == 1 else torch.lerp(negatives[1], reference, source_cfg)
-    return at_source, base + cfg * (target - reference)
+        return (source, negatives[0]), (target, negatives[1])
+    base = torch.lerp(negatives[1], reference, source_cfg)
+    return (source, negatives[0]), (base + target - reference, base)
 
 
 def noised(x: Tensor, noise: Tensor, sigma: float, flow: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""The place where two prompts disagree about a picture, as a mask."""
+"""Where two prompts disagree about a picture, as a mask."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 LEAST = 0.05
-"""Differences below this, in the model's space where pictures have a spread of about 1, are no disagreement."""
+"""Differences below this are no disagreement, in the model's space, where a picture's standard deviation is about 1."""
 STRONG = 0.95
 """The quantile of a picture's differences that stands for a full one."""
 
@@ -26,8 +26,8 @@ def found_mask(change: Tensor, threshold: float) -> Tensor:
         raise ValueError(f"threshold: it must be above 0, got {threshold}")
     strength = change.float().square().sum(1, keepdim=True).sqrt()
     flat = strength.flatten(1)
-    place = min(flat.shape[1] - 1, round(STRONG * (flat.shape[1] - 1)))
-    strong = flat.sort(1).values[:, place].clamp_min(LEAST).view(-1, *[1] * (change.ndim - 1))
+    rank = min(flat.shape[1] - 1, round(STRONG * (flat.shape[1] - 1)))
+    strong = flat.sort(1).values[:, rank].clamp_min(LEAST).view(-1, *[1] * (change.ndim - 1))
     return (strength / strong / threshold - 0.5).clamp(0, 1)
 
 

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from .inversion import Denoise, InputScale
+from .inversion import Denoise, InputDivisor
 
 TREND = 0.25
 """How much of the change from one midpoint to the next is expected to go on; all of it would make guidance diverge."""
 
 
-def multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale: InputScale) -> Iterator[Tensor]:
+def multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor: InputDivisor) -> Iterator[Tensor]:
     """The midpoint rule with a carried midpoint (FireFlow, arXiv:2412.07517, algorithm 1), up or down.
 
     x⁺ = (σ⁺/σ) x + (1 - σ⁺/σ) D(z, σₘ), taken along the straight line through z = (σₘ/σ) x + (1 - σₘ/σ) D(z, σₘ), with
@@ -30,7 +30,7 @@ def multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_scale:
     exploding models, and with the second on flow, where the guess is worst next to the picture.
     """
     start = sigmas[0] or sigmas[1]  # at 0 the slope is 0/0
-    lifted = x * (input_scale(start) / input_scale(sigmas[0]))
+    lifted = x * (input_divisor(start) / input_divisor(sigmas[0]))
     picture = denoise(lifted, start)
     history = [(start, (lifted - picture) / start, picture)]
     for sigma, target in pairwise(sigmas):

@@ -52,7 +52,7 @@ class Report:
         self.versions = versions
         self.began = time.perf_counter()
 
-    def text(self, work: Work | None = None, **facts: Any) -> str:
+    def text(self, work: Work | None = None, /, **facts: Any) -> str:
         """The facts as strict JSON; without ``work``, nothing was sampled and nothing is said of it."""
         took = {} if work is None else work.describe()
         seconds = round(time.perf_counter() - self.began, 3)

@@ -57,7 +57,8 @@ def restore_detail(
     raises:   ValueError where the sizes differ or the radius is below 1
     """
     _check(original, edited, decoded, radius)
-    items = [_restored(*(one[None] for one in item), radius) for item in zip(original, edited, decoded, strict=True)]
+    pictures = zip(original.split(1), edited.split(1), decoded.split(1), strict=True)
+    items = [_restored(*picture, radius) for picture in pictures]
     image, kept, stands = (torch.cat(parts) for parts in zip(*items, strict=True))
     if mask is not None:
         shown = mask[..., None]
@@ -69,12 +70,9 @@ def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) ->
     """One picture; the fields of ``Restored``."""
     size = 2 * radius + 1
     source, change = decoded.double().movedim(-1, 1), (edited - decoded).double().movedim(-1, 1)
-    weight = torch.ones_like(change[:, :1])
-    for _ in range(ROUNDS + 1):
-        slope, offset = _fit(source, change, weight, size)
-        residual = (change - _applied(slope, offset, source)).square().mean(1, keepdim=True)
-        residual = window_mean(residual, 3)
-        weight = 1 / (1 + residual / TOLERANCE**2)
+    slope, offset, residual = _explained(source, change, torch.ones_like(change[:, :1]), size)
+    for _ in range(ROUNDS):
+        slope, offset, residual = _explained(source, change, 1 / (1 + residual / TOLERANCE**2), size)
     carried = original.double().movedim(-1, 1)
     carried = (carried + _applied(slope, offset, carried)).movedim(1, -1).to(original)
     anew = _ramp(residual.sqrt(), FITTED, REPAINTED).to(original).movedim(1, -1)
@@ -83,6 +81,13 @@ def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) ->
     image = torch.lerp(carried, edited, anew.expand_as(edited)).clamp(0, 1)
     image = torch.where(touched == 0, original, torch.lerp(original, image, touched.expand_as(image)))
     return image, 1 - touched[..., 0], (touched * anew)[..., 0]
+
+
+def _explained(source: Tensor, change: Tensor, weight: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The fit, and the mean square of what it leaves unexplained around each pixel, [B, 1, H, W]."""
+    slope, offset = _fit(source, change, weight, size)
+    residual = (change - _applied(slope, offset, source)).square().mean(1, keepdim=True)
+    return slope, offset, window_mean(residual, 3)
 
 
 def _ramp(values: Tensor, low: float, high: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from .conditioning import encode_text, resolve_prompts
 from .demo import load_demo_checkpoint, load_saved_demo_checkpoint, saved_demo_checkpoints
+from .edit import FIND_STEPS, EditGuidance, EditSettings, FindMask, edit_latent, find_mask, picture_mask
 from .files import file_state, input_folder, is_picture, load_picture
 from .gradients import GuidedParts, SolvedWithGradients, solve_with_gradients
 from .guider import Guidance
@@ -31,6 +32,10 @@ from .tiling import tiled
 from .vae import decode, encode, upscale, vae_multiple
 
 __all__ = [
+    "FIND_STEPS",
+    "EditGuidance",
+    "EditSettings",
+    "FindMask",
     "FixedNoise",
     "Guidance",
     "GuidedParts",
@@ -52,9 +57,11 @@ __all__ = [
     "close_latent",
     "decode",
     "draw_noise",
+    "edit_latent",
     "encode",
     "encode_text",
     "file_state",
+    "find_mask",
     "from_model_space",
     "input_divisor",
     "input_folder",
@@ -70,6 +77,7 @@ __all__ = [
     "noised_samples",
     "open_clean_latent",
     "open_latent",
+    "picture_mask",
     "plan_strength",
     "resolve_prompts",
     "run_inversion_back",

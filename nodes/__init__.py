@@ -3,6 +3,7 @@
 from .all_in_one import AllInOne
 from .compare import CompareImages, StrengthPlot
 from .demo import DemoCheckpoint
+from .edit import PromptEdit, PromptMask
 from .folder import FolderImage
 from .grid import StrengthGrid
 from .image import FitImage, MatchColors, UnfitImage
@@ -13,6 +14,7 @@ from .null_text import NullTextOptimize
 from .preset import StrengthPreset
 from .prompts import PromptSchedule
 from .refine import ProgressiveRefine, RefinePass
+from .restore import RestoreDetail
 from .sampling import GuidedSampler
 from .schedule import StrengthScheduler
 from .style import StyleBatch
@@ -36,8 +38,11 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgMatchColors": MatchColors,
     "Img2ImgNullTextOptimize": NullTextOptimize,
     "Img2ImgOutpaintCanvas": OutpaintCanvas,
+    "Img2ImgPromptEdit": PromptEdit,
+    "Img2ImgPromptMask": PromptMask,
     "Img2ImgPromptSchedule": PromptSchedule,
     "Img2ImgRefinePass": RefinePass,
+    "Img2ImgRestoreDetail": RestoreDetail,
     "Img2ImgStrengthGrid": StrengthGrid,
     "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgStrengthPreset": StrengthPreset,
@@ -63,8 +68,11 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgMatchColors": "Match Colors",
     "Img2ImgNullTextOptimize": "Null-Text Optimize",
     "Img2ImgOutpaintCanvas": "Outpaint Canvas",
+    "Img2ImgPromptEdit": "Edit by Words",
+    "Img2ImgPromptMask": "Mask by Words",
     "Img2ImgPromptSchedule": "Prompt Schedule",
     "Img2ImgRefinePass": "Refine Pass",
+    "Img2ImgRestoreDetail": "Restore Detail",
     "Img2ImgStrengthGrid": "Strength Grid",
     "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgStrengthPreset": "Strength Preset",

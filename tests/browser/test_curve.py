@@ -85,7 +85,7 @@ def test_a_run_makes_it_exact_and_a_change_an_estimate_again(frontend, panel):
     (payload,) = next(output["img2img_strength"] for output in outputs.values() if "img2img_strength" in output)
     assert payload["start_timestep"] == pytest.approx(0.6 * 999, abs=1)
     assert f"σ {payload['start_sigma']:.2f}" in panel.text("entry")
-    assert f"{payload['model_calls']} model calls" in panel.text("cost")
+    assert f"{payload['planned_calls']} model calls" in panel.text("cost")
     assert panel.path("steps").count("M") == len(payload["sigmas"]) - 1
     panel.set("strength", 0.5)
     assert panel.text("source").startswith("Estimate")

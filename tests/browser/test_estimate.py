@@ -31,7 +31,7 @@ def test_it_agrees_with_the_server(frontend, server, schedulers):
     for number, case in enumerate(cases):
         exact = outputs[str(number)]["img2img_strength"][0]
         estimated = frontend.page.evaluate(ESTIMATE, [url, case])
-        assert estimated["model_calls"] == exact["model_calls"], case
+        assert estimated["planned_calls"] == exact["planned_calls"], case
         assert estimated["capped"] == exact["capped"], case
         for key in ("start_sigma", "start_timestep", "snr_db"):
             assert estimated[key] == pytest.approx(exact[key], rel=0.01, abs=1), (key, case)

@@ -72,7 +72,7 @@ def test_a_click_copies_the_seed(frontend, panel, has_clipboard):
 def message(finished, total=None):
     """What the server sends of variations without pictures."""
     items = [{"seed": str(SEED + place), "strength": 0.6, "image": None} for place in range(finished)]
-    return {"node": "4", "total": total or finished, "place": 0, "items": items}
+    return {"node": "4", "total": total or finished, "first": 0, "items": items}
 
 
 def test_a_long_list_scrolls_inside_the_node(frontend, panel):

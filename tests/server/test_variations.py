@@ -60,12 +60,12 @@ def test_two_runs_make_the_same_files_as_one(server, toy):
 def test_browsers_hear_of_variations_as_they_are_finished(server, toy):
     run = server.run(with_variations(toy, seed=2**63 + 1, vae=["demo", 2]))
     heard = [event["data"] for event in run.events if event["type"] == "img2img.variations"]
-    assert [(one["node"], one["total"], one["place"], len(one["items"])) for one in heard] == [
-        ("main", 4, place, count) for place, count in ((0, 0), (0, 1), (1, 1), (2, 1), (3, 1))
+    assert [(one["node"], one["total"], one["first"], len(one["items"])) for one in heard] == [
+        ("main", 4, first, count) for first, count in ((0, 0), (0, 1), (1, 1), (2, 1), (3, 1))
     ]
     items = [item for one in heard for item in one["items"]]
     assert [item["seed"] for item in items] == [str(2**63 + place) for place in (1, 2, 3, 4)]
-    assert run.outputs["main"]["img2img_variations"] == [{"total": 4, "place": 0, "items": items}]
+    assert run.outputs["main"]["img2img_variations"] == [{"total": 4, "first": 0, "items": items}]
     for item in items:
         assert server.http.get(f"{server.url}/view", params=item["image"], timeout=30).ok
 

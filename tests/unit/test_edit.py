@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from img2img_studio.core.edit import finish, guided_pair, noised, prompt_edit
+from img2img_studio.core.edit import finish, guided_pairs, noised, prompt_edit
 from img2img_studio.core.noise import StepNoise
 
 SPREAD = 0.7  # of the pictures around the mean that a prompt names
@@ -71,6 +71,12 @@ def test_the_same_prompt_twice_gives_the_picture_back_bit_for_bit(picture, flow)
         assert not step.pull.any()
 
 
+def guided(of_source, of_target, cfg, source_cfg):
+    """Both sides guided as ComfyUI does it."""
+    sides = ((*of_source, source_cfg), (*of_target, cfg))
+    return tuple(uncond + scale * (cond - uncond) for cond, uncond, scale in sides)
+
+
 @pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize(("cfg", "source_cfg"), [(1, 1), (3, 1), (3, 3), (7.5, 2)])
 def test_guidance_leaves_no_difference_between_equal_prompts(picture, flow, cfg, source_cfg):
@@ -79,17 +85,19 @@ def test_guidance_leaves_no_difference_between_equal_prompts(picture, flow, cfg,
 
     def ask(z, moved, sigma):
         negatives = negative(z, sigma), negative(moved, sigma)
-        return guided_pair(prompt(z, sigma), prompt(moved, sigma), prompt(moved, sigma), cfg, negatives, source_cfg)
+        answers = prompt(z, sigma), prompt(moved, sigma), prompt(moved, sigma)
+        return guided(*guided_pairs(*answers, cfg, negatives, source_cfg), cfg, source_cfg)
 
     assert torch.allclose(last(prompt_edit(ask, picture, levels(8, flow), [draw()], flow)), picture, atol=1e-9)
 
 
 def test_guidance_is_the_usual_one_where_both_sides_have_the_same():
     source, target, reference, *negatives = torch.randn(5, *SHAPE, dtype=torch.float64)
-    at_source, at_target = guided_pair(source, target, torch.full_like(target, math.nan), 4.0, tuple(negatives), 4.0)
+    unasked = torch.full_like(target, math.nan)
+    at_source, at_target = guided(*guided_pairs(source, target, unasked, 4.0, tuple(negatives), 4.0), 4.0, 4.0)
     assert torch.allclose(at_source, negatives[0] + 4 * (source - negatives[0]))
     assert torch.allclose(at_target, negatives[1] + 4 * (target - negatives[1]))
-    at_source, at_target = guided_pair(source, target, reference, 4.0, tuple(negatives), 1.0)
+    at_source, at_target = guided(*guided_pairs(source, target, reference, 4.0, tuple(negatives), 1.0), 4.0, 1.0)
     assert torch.equal(at_source, source)
     assert torch.allclose(at_target, reference + 4 * (target - reference))
 

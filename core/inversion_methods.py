@@ -1,6 +1,7 @@
 """The inversion methods to choose from: one table entry each says how it gets up, how it gets down, and how well.
 
-A new method is a function in ``inversion.py`` and an entry in METHODS; its name in the menu comes from there.
+A new method is a function (in ``inversion.py``, or a file beside it) and an entry in METHODS; its name in the menu comes
+from there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from .inversion import (
     noise_maps_back,
     pinned_corrections,
 )
-from .verdict import Residual, RoundTripError, corrections_residual, path_residual, rounding_residual
+from .multistep import multistep
+from .verdict import MidpointError, Residual, RoundTripError, corrections_residual, path_residual, rounding_residual
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Method:
     residual: what the way up shows of the round trip's error without running back
     walks:    how many times the way up goes through the sigmas, for the progress bar
     double:   whether its sums cancel, so that states must be float64
-    foretold: whether its way down is plain Euler, whose error the way up shows as it goes
+    error:    what foretells the error of its way down as the way up goes, where that can be
     has_path: whether its states lie on a path that a sampler could follow down
     """
 
@@ -76,7 +78,7 @@ class Method:
     residual: Callable[[Walk, RoundTripError], Residual]
     walks: int = 1
     double: bool = False
-    foretold: bool = False
+    error: type[RoundTripError] | None = None
     has_path: bool = True
 
 
@@ -116,6 +118,11 @@ def _pinned_up(denoise: Denoise, x: Tensor, ascent: Ascent) -> Walk:
     return Walk(path[0], corrections=corrections, trajectory=path if ascent.keep else ())
 
 
+def _multistep_up(denoise: Denoise, x: Tensor, ascent: Ascent) -> Walk:
+    path = _climb(x, ascent, multistep(denoise, x, ascent.sigmas, ascent.input_divisor))
+    return Walk(path[0], trajectory=tuple(path) if ascent.keep else ())
+
+
 def _noise_maps_up(denoise: Denoise, x: Tensor, ascent: Ascent) -> Walk:
     states, corrections = [], []
     for state, correction in noise_maps(denoise, x, ascent.noise_at, ascent.sigmas[::-1], ascent.flow):
@@ -132,6 +139,10 @@ def _euler_down(denoise: Denoise, inversion: Inversion, preserve: float) -> Iter
 def _exact_down(denoise: Denoise, inversion: Inversion, preserve: float) -> Iterator[Tensor]:
     assert inversion.below is not None
     return exact(denoise, inversion.state, inversion.below, inversion.sigmas.tolist())
+
+
+def _multistep_down(denoise: Denoise, inversion: Inversion, preserve: float) -> Iterator[Tensor]:
+    return multistep(denoise, inversion.state, inversion.sigmas.tolist(), lambda sigma: 1.0)
 
 
 def _noise_maps_down(denoise: Denoise, inversion: Inversion, preserve: float) -> Iterator[Tensor]:
@@ -156,11 +167,12 @@ def _noise_maps_residual(walk: Walk, error: RoundTripError) -> Residual:
 
 
 METHODS: dict[str, Method] = {
-    "corrected": Method(_corrected_up, _euler_down, _foretold_residual, foretold=True),
+    "corrected": Method(_corrected_up, _euler_down, _foretold_residual, error=RoundTripError),
     "exact": Method(_exact_up, _exact_down, _exact_residual, double=True),
     "pinned": Method(_pinned_up, _euler_down, _pinned_residual, walks=2),
     "noise_maps": Method(_noise_maps_up, _noise_maps_down, _noise_maps_residual, has_path=False),
-    "ddim": Method(_ddim_up, _euler_down, _foretold_residual, foretold=True),
+    "multistep": Method(_multistep_up, _multistep_down, _foretold_residual, error=MidpointError),
+    "ddim": Method(_ddim_up, _euler_down, _foretold_residual, error=RoundTripError),
 }
 """In the order of the menu."""
 
@@ -177,11 +189,11 @@ def invert(denoise: Denoise, x: Tensor, method: Method, ascent: Ascent) -> tuple
 
     x: [B, C, ...] the clean picture in the model's space
     """
-    error = RoundTripError(x, ascent.input_divisor)
+    error = (method.error or RoundTripError)(x, ascent.input_divisor)
 
     def watch(state: Tensor) -> None:
         ascent.watch(state)
-        if method.foretold:
+        if method.error:
             error.found(state)
 
     walk = method.up(error.listening(denoise), x, replace(ascent, watch=watch))

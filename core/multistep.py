@@ -18,7 +18,7 @@ def multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_diviso
 
     x⁺ = (σ⁺/σ) x + (1 - σ⁺/σ) D(z, σₘ), taken along the straight line through z = (σₘ/σ) x + (1 - σₘ/σ) D(z, σₘ), with
     σₘ = (σ + σ⁺)/2: the same rule read upwards and downwards, so that a round trip loses only what z is guessed
-    wrong by. FireFlow guesses that the slope stays. Where there is much noise it does, where there is little the
+    wrong by. FireFlow guesses that the derivative stays. Where there is much noise it does, where there is little the
     denoised picture stays instead; the guess here is the mean of both, each with ``TREND`` of its latest change, which
     halves FireFlow's error and more at few steps. One call a step, and one at the start.
 
@@ -29,30 +29,30 @@ def multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_diviso
     Of order 2 as a path. The error of a round trip falls with the third power of the number of steps on variance
     exploding models, and with the second on flow, where the guess is worst next to the picture.
     """
-    start = sigmas[0] or sigmas[1]  # at 0 the slope is 0/0
+    start = sigmas[0] or sigmas[1]  # at 0 the derivative is 0/0
     lifted = x * (input_divisor(start) / input_divisor(sigmas[0]))
-    picture = denoise(lifted, start)
-    history = [(start, (lifted - picture) / start, picture)]
-    for sigma, target in pairwise(sigmas):
-        middle = (sigma + target) / 2
-        slope, _ = _expected(history, (sigma + middle) / 2)
-        _, picture = _expected(history, middle)
-        guess = x + (middle - sigma) * slope
+    denoised = denoise(lifted, start)
+    history = [(start, (lifted - denoised) / start, denoised)]
+    for sigma, sigma_next in pairwise(sigmas):
+        middle = (sigma + sigma_next) / 2
+        d, _ = _expected(history, (sigma + middle) / 2)
+        _, denoised = _expected(history, middle)
+        guess = x + (middle - sigma) * d
         if sigma > 0:
             ratio = middle / sigma
-            guess = (guess + ratio * x + (1 - ratio) * picture) / 2
-        picture = denoise(guess, middle)
-        slope = (guess - picture) / middle
-        history = [(middle, slope, picture), history[0]]
-        x = x + (target - sigma) * slope
+            guess = (guess + ratio * x + (1 - ratio) * denoised) / 2
+        denoised = denoise(guess, middle)
+        d = (guess - denoised) / middle
+        history = [(middle, d, denoised), history[0]]
+        x = x + (sigma_next - sigma) * d
         yield x
 
 
 def _expected(history: Sequence[tuple[float, Tensor, Tensor]], sigma: float) -> tuple[Tensor, Tensor]:
-    """Slope and denoised picture at a sigma: those of the last midpoint, and ``TREND`` of the way they were going."""
-    at, slope, picture = history[0]
+    """Derivative and denoised picture at a sigma: those of the last midpoint, and ``TREND`` of how they were going."""
+    at, d, denoised = history[0]
     if len(history) == 1:
-        return slope, picture
-    before, slope_before, picture_before = history[1]
+        return d, denoised
+    before, d_before, denoised_before = history[1]
     share = TREND * max(-1.0, min(1.0, (sigma - at) / (at - before)))
-    return slope + share * (slope - slope_before), picture + share * (picture - picture_before)
+    return d + share * (d - d_before), denoised + share * (denoised - denoised_before)

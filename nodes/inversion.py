@@ -50,7 +50,7 @@ class DDIMInvert(io.ComfyNode):
                     options=list(METHODS),
                     tooltip="corrected: a good path at some cost. exact: gives the picture back to rounding, but is "
                     "poor to edit from. pinned: remembers what each step misses. noise_maps: remembers noise for every "
-                    "step, for good edits at few calls. ddim: the plain one.",
+                    "step, for good edits at few calls. multistep: comes back well for few calls. ddim: plain.",
                 ),
                 io.Int.Input(
                     "corrector_steps",

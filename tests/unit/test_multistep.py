@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from img2img_studio.core.inversion import fireflow
+from img2img_studio.benchmarks.compared_methods import fireflow
 from img2img_studio.core.multistep import multistep
 
 SPREAD, MEAN = 0.7, 0.5

@@ -25,9 +25,9 @@ Scene = tuple[Attributes, int]
 """What to draw, and the seed of its layout."""
 
 
-def held_out(count: int) -> list[Scene]:
-    """The first scenes of the held-out part."""
-    return [(random_attributes(seed), seed) for seed in HELD_OUT_SEEDS[:count]]
+def held_out(count: int, first: int = 0) -> list[Scene]:
+    """Scenes of the held-out part, from one of them on."""
+    return [(random_attributes(seed), seed) for seed in HELD_OUT_SEEDS[first : first + count]]
 
 
 def drawn(scenes: Sequence[Scene]) -> torch.Tensor:
@@ -57,11 +57,11 @@ class Edit:
     target: Attributes
 
 
-def held_out_edits(count: int) -> list[Edit]:
+def held_out_edits(count: int, first: int = 0) -> list[Edit]:
     """Edits of one attribute each, the five attributes in turn, on held-out scenes."""
     names = list(WORDS)
     edits = []
-    for index, (source, seed) in enumerate(held_out(count)):
+    for index, (source, seed) in enumerate(held_out(count, first)):
         name = names[index % len(names)]
         edits.append(Edit(seed, name, source, edited(source, name, seed)))
     return edits
@@ -85,8 +85,8 @@ class Score:
 class Edits:
     """Edits with their pictures: where they start, and where they should arrive."""
 
-    def __init__(self, count: int) -> None:
-        self.edits = held_out_edits(count)
+    def __init__(self, count: int, first: int = 0) -> None:
+        self.edits = held_out_edits(count, first)
         self.sources: list[Scene] = [(edit.source, edit.seed) for edit in self.edits]
         self.targets: list[Scene] = [(edit.target, edit.seed) for edit in self.edits]
         self.before, self.truth = drawn(self.sources), drawn(self.targets)

@@ -1,7 +1,7 @@
 """The inversion methods to choose from: one table entry each says how it gets up, how it gets down, and how well.
 
-A new method is a function (in ``inversion.py``, or a file beside it) and an entry in METHODS; its name in the menu comes
-from there.
+A new method is a function (in ``inversion.py``, or a file beside it) and an entry in METHODS, where the menu has its
+name from.
 """
 
 from __future__ import annotations

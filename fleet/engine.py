@@ -81,15 +81,19 @@ class Engine:
 
     def _hand_out(self, source: Iterator[Job]) -> None:
         """Have no more on its way than the servers can run and keep waiting."""
+        chosen: list[Errand] = []
         while True:
             if not self._again:
                 errand = self._next(source)
                 if errand is None:
-                    return
+                    break
                 self._again.append(errand)
-            if len(self._on_their_way) >= self.roster.slots:
-                return
-            self._send(self._again.popleft())
+            if len(self._on_their_way) + len(chosen) >= self.roster.slots:
+                break
+            chosen.append(self._again.popleft())
+        fresh = [errand for errand in chosen if not errand.failed_at]
+        for errands in (fresh, *([errand] for errand in chosen if errand.failed_at)):
+            self._send(errands)
 
     def _look_after(self) -> None:
         """Show what goes on, and send anew what no worker has: Dask does not see that a server was admitted later."""
@@ -125,14 +129,17 @@ class Engine:
                 return self._errands[job.key]
         return None
 
-    def _send(self, errand: Errand) -> None:
-        """Hand a job to Dask; after an error, to another server if there is one."""
-        key = errand.job.key if not errand.attempts else f"{errand.job.key}-{errand.attempts}"
-        errand.attempts += 1
-        others = self.roster.fit.keys() - errand.failed_at if errand.failed_at else set[str]()
-        future = self.pool.submit(key, self.task(errand.job), prefer=others)
-        self._on_their_way[key] = (future, errand)
-        future.add_done_callback(self._finished.put)
+    def _send(self, errands: Sequence[Errand]) -> None:
+        """Hand jobs to Dask, together because that is quicker; after an error, to another server if there is one."""
+        if not errands:
+            return
+        others = self.roster.fit.keys() - errands[0].failed_at if errands[0].failed_at else ()
+        keys = [f"{one.job.key}-{one.attempts}" if one.attempts else one.job.key for one in errands]
+        tasks = {key: self.task(one.job) for key, one in zip(keys, errands, strict=True)}
+        for errand, future in zip(errands, self.pool.submit(tasks, prefer=sorted(others)), strict=True):
+            errand.attempts += 1
+            self._on_their_way[str(future.key)] = (future, errand)
+            future.add_done_callback(self._finished.put)
 
     def _take_in(self) -> None:
         """Wait for results, and take in all that are there."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +32,8 @@ SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
     "distributed.scheduler.events-cleanup-delay": "1m",
     "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.tick.interval": "1s",  # of each worker: at 200 of them the default takes half a core
+    "distributed.admin.system-monitor.interval": "10s",
 }
 
 
@@ -91,12 +93,11 @@ class Pool:
         """The keys of the tasks that each worker has, by its address."""
         return {address: tuple(map(str, keys)) for address, keys in self.client.processing().items()}
 
-    def submit(self, key: str, task: Task, only: Iterable[str] = (), prefer: Iterable[str] = ()) -> Future:
-        """Have a task done by any admitted worker, only by some, or by some if they are there."""
-        where = list(only) or list(prefer) or None
-        return self.client.submit(
-            work.do, task, key=key, resources={self.resource: 1}, pure=False,
-            workers=where, allow_other_workers=bool(where) and not list(only),
+    def submit(self, tasks: Mapping[str, Task], only: Sequence[str] = (), prefer: Sequence[str] = ()) -> list[Future]:
+        """Have tasks done, each under its key: by any admitted worker, only by some, or by some if they are there."""
+        return self.client.map(
+            work.do, list(tasks.values()), key=list(tasks), resources={self.resource: 1}, pure=False,
+            workers=list(only or prefer) or None, allow_other_workers=bool(prefer) and not only,
         )  # fmt: skip
 
     def gather(self, futures: Sequence[Future]) -> list[Any]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 
-from distributed import wait
+from distributed import Future, wait
 from PIL import Image, ImageSequence
 
 from .engine import Engine
@@ -43,11 +43,12 @@ def compare(engine: Engine, jobs: Sequence[Job]) -> dict[str, str]:
     returns: the letter of each server
     """
     servers = dict(engine.roster.fit)
-    futures = {
-        (job.key, worker): engine.pool.submit(f"{job.key}-at-{worker}", engine.task(job), only=[worker])
-        for job in jobs
-        for worker in servers
-    }
+    tasks = [engine.task(job) for job in jobs]
+    futures: dict[tuple[str, str], Future] = {}
+    for worker in servers:
+        keyed = {f"{job.key}-at-{worker}": task for job, task in zip(jobs, tasks, strict=True)}
+        for job, future in zip(jobs, engine.pool.submit(keyed, only=[worker]), strict=True):
+            futures[job.key, worker] = future
     wait(list(futures.values()), timeout=LONGEST_VERIFICATION)
     outcomes = {place: future.result() for place, future in futures.items() if future.status == "finished"}
     letters = _letters(servers, jobs, outcomes)

@@ -114,7 +114,8 @@ class Session(WorkerPlugin):
     def __init__(self, url: str, on_lost: Callable[[str], None]) -> None:
         self.server = ComfyServer(url)
         self.on_lost = on_lost
-        self.gate = threading.Lock()
+        self.gate = threading.Lock()  # one asks for room at a time
+        self.uploading = threading.Lock()
         self.open: dict[str, str] = {}  # prompts that may still be at the server, with their runs
         self.uploaded: set[tuple[str, str]] = set()
         self.stopped: set[str] = set()  # runs
@@ -176,9 +177,10 @@ class Session(WorkerPlugin):
 
     def _upload(self, upload: Upload) -> None:
         place = (upload.subfolder, upload.name)
-        if place not in self.uploaded:
-            self.server.upload(upload.read(), upload.name, upload.subfolder)
-            self.uploaded.add(place)
+        with self.uploading:
+            if place not in self.uploaded:
+                self.server.upload(upload.read(), upload.name, upload.subfolder)
+                self.uploaded.add(place)
 
     def _queue(self, task: Task, prompt_id: str) -> None:
         """Queue a prompt as soon as none of the fleet's waits there."""

@@ -2,8 +2,8 @@
 
 They speak as much of ComfyUI's HTTP API as the fleet uses. A prompt takes SECONDS; its result is a small picture made
 of the prompt's hash, so that a right result is known without a server. CHAOS 0..1 is the chance that a question goes
-wrong: answered late, cut off before or after it took effect, with HTTP 500, or with malformed JSON. Some prompts
-crash the server, which then forgets all it knew, and some find its disk full.
+wrong: answered late, cut off before or after it took effect, with HTTP 500, or with malformed JSON. With any
+chaos, every 20th prompt crashes some servers, which then forget all they knew, and finds the disk of others full.
 The first line printed is the JSON list of addresses; POST /stand-in on any of them tells what it has seen.
 """
 
@@ -72,14 +72,14 @@ class StandIn:
             self.end(prompt_id, prompt)
 
     def end(self, prompt_id, prompt):
-        dice = self.random.random()
         error = self.options.get("error")
-        if dice < self.chaos / 20:
+        unlucky = self.chaos and self.seen["ran"] % 20 == 7
+        if unlucky and self.name.endswith(("0", "4", "8")):
             self.seen["crashes"] += 1
             self.forget()
             self.down_until = time.monotonic() + CRASHED
             return
-        if dice < self.chaos / 10:
+        if unlucky and self.name.endswith(("1", "5", "9")):
             error = "[Errno 28] No space left on device"
         if error:
             failure = {"node_type": "StandIn", "node_id": "1", "exception_message": error}
@@ -166,6 +166,7 @@ class Handler(tornado.web.RequestHandler):
             stand_in.options |= self.body()
             stand_in.seconds = stand_in.options.get("seconds", stand_in.seconds)
             stand_in.torch = stand_in.options.get("torch", stand_in.torch)
+            stand_in.chaos = stand_in.options.get("chaos", stand_in.chaos)
             self.finish(json.dumps(stand_in.seen | {"depth": stand_in.depth(), "uploads": stand_in.uploads}))
         elif path == "prompt":
             body = self.body()

@@ -124,10 +124,8 @@ def _add_limits(run: argparse.ArgumentParser) -> None:
         "--verify", type=_whole, default=0, metavar="N", help="compare the servers by N jobs that all of them do"
     )
     run.add_argument("--refuse", action="store_true", help="with --verify: use no server whose results differ")
-    run.add_argument(
-        "--retries", type=_whole, default=2, metavar="N", help="after an error inside the graph (2)"
-    )
-    run.add_argument("--wait", type=float, default=30.0, metavar="S", help="seconds to wait where no server is left (30)")
+    run.add_argument("--retries", type=_whole, default=2, metavar="N", help="after an error inside the graph (2)")
+    run.add_argument("--wait", type=float, default=30.0, metavar="S", help="seconds to wait for a server (30)")
     run.add_argument("--longest", type=float, default=3600.0, metavar="S", help="seconds a job may take (3600)")
 
 
@@ -147,7 +145,10 @@ def _styles(path: Path | None) -> tuple[str, ...]:
 def _grid(axes: Sequence[str] | None) -> dict[str, tuple[str, ...]] | None:
     if axes is None:
         return None
-    grid = {name: tuple(split_values(values)) for name, values in map(_pair, axes)}
+    pairs = [
+        (name, values.splitlines() if name == "prompt" else split_values(values)) for name, values in map(_pair, axes)
+    ]
+    grid = {name: tuple(values) for name, values in pairs}
     empty = [name for name, values in grid.items() if not values]
     if empty:
         raise FleetError(f"--grid: {empty[0]} has no values; write {empty[0]}=0.3,0.6")

@@ -56,7 +56,9 @@ def pictures_in(place: Path) -> list[Path]:
     pictures = [file for file in files if file.suffix.lower() in PICTURES]
     if not pictures:
         others = ", ".join(file.name for file in files[:5]) or "nothing"
-        raise FleetError(f"There is no picture in {str(place)!r}: it holds {others}. Pictures end in {', '.join(PICTURES)}")
+        raise FleetError(
+            f"There is no picture in {str(place)!r}: it holds {others}. Pictures end in {', '.join(PICTURES)}"
+        )
     home = place.resolve()
     for picture in pictures:
         if not picture.resolve().is_relative_to(home):

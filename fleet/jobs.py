@@ -19,8 +19,8 @@ from .errors import FleetError
 from .files import distinct_names, pictures_in, safe_name
 from .needs import UPLOADS
 from .server import Prompt
-from .workflow import fitted, of_kind, places, split_values
 from .work import Upload
+from .workflow import fitted, of_kind, places, split_values
 
 GRID = "Img2ImgStrengthGrid"
 AXES = ("strength", "cfg", "steps", "sampler", "scheduler", "seed", "prompt")

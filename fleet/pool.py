@@ -147,7 +147,13 @@ class Pool:
         seats = [
             Seat(url, self.scheduler_address, self.tell, dashboard_address=LOOPBACK, **where) for url in self.servers
         ]
-        self._seats = [asyncio.create_task(seat.keep()) for seat in seats]
+        self._seats = [asyncio.create_task(self._keep(seat)) for seat in seats]
+
+    async def _keep(self, seat: Seat) -> None:
+        try:
+            await seat.keep()
+        except Exception as error:  # such as a server that another worker of that cluster stands for already
+            self.tell(seat.session.server.url, f"takes no part ({error})")
 
     async def _stop(self) -> None:
         seats = getattr(self, "_seats", [])

@@ -172,10 +172,10 @@ class Json(Show):
     def tick(self, busy: Mapping[str, int]) -> None:
         """Write how far it is."""
         super().tick(busy)
+        servers = {name: {"state": one.state, "done": one.done, "busy": one.busy} for name, one in self.servers.items()}
         self.event(
             "progress", done=self.made, before=self.before, failed=self.bad, total=self.total,
-            per_minute=round(self.per_minute(), 2),
-            servers={name: {"state": one.state, "done": one.done, "busy": one.busy} for name, one in self.servers.items()},
+            per_minute=round(self.per_minute(), 2), servers=servers,
         )  # fmt: skip
 
     def finish(self) -> None:

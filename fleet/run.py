@@ -52,7 +52,7 @@ class Options:
     on: tuple[str, ...] = ()
     start: int = 0
     scheduler: str | None = None
-    wishes: Wishes = Wishes()
+    wishes: Wishes = field(default_factory=Wishes)
     set: Mapping[str, Any] = field(default_factory=dict)
     resume: bool = False
     verify: int = 0
@@ -183,5 +183,3 @@ def _object_info(pool: Pool, wait: float) -> dict[str, Any]:
         time.sleep(min(GLANCE, 0.1))
     names = ", ".join(pool.servers) or f"the workers of {pool.address}"
     raise FleetError(f"No ComfyUI answers within {wait:.0f} s: {names}. Start one there, or check the address.{said}")
-
-

@@ -18,6 +18,7 @@ from .errors import FleetError, Refused, ServerTrouble
 CLIENT = "img2img-fleet"  # says in a server's queue which prompts are ours
 AUTHORIZATION = "FLEET_AUTHORIZATION"
 PATIENCE = (5.0, 60.0)  # seconds to wait for a connection, and for an answer
+NO_MODELS = ("configs", "custom_nodes")  # ComfyUI lists them among its models, and the second may take minutes
 PAUSES = (0.2, 0.6)  # seconds before a question is asked again
 
 Prompt = dict[str, Any]
@@ -125,7 +126,7 @@ class ComfyServer:
 
     def models(self) -> dict[str, list[str]]:
         """The names of its model files, by folder."""
-        folders = self._json("GET", "models")
+        folders = [folder for folder in self._json("GET", "models") if folder not in NO_MODELS]
         return {folder: self._json("GET", f"models/{quote(folder, safe='')}") for folder in folders}
 
     def upload(self, content: bytes, name: str, subfolder: str) -> None:

@@ -276,5 +276,3 @@ def _ending(filename: str) -> str:
     """The ending of a file name, if it is a harmless one: the name is the server's to choose, and may be anything."""
     ending = PurePosixPath(filename.replace("\\", "/")).suffix
     return ending.lower() if ending[1:].isalnum() and ending.isascii() and len(ending) <= 9 else ".bin"
-
-

@@ -73,7 +73,8 @@ def of_kind(prompt: Prompt, *kinds: str) -> dict[str, dict[str, Any]]:
 
 def check_saves(prompt: Prompt, object_info: Mapping[str, Any]) -> None:
     """FleetError for a workflow that shows its results at most."""
-    ends = {node["class_type"] for node in prompt.values() if object_info.get(node["class_type"], {}).get("output_node")}
+    kinds = {node["class_type"] for node in prompt.values()}
+    ends = {kind for kind in kinds if object_info.get(kind, {}).get("output_node")}
     if not ends - set(ONLY_SHOWS):
         shows = f", only {', '.join(sorted(ends))}" if ends else ""
         raise FleetError(f"This workflow saves nothing: it has no Save Image node{shows}. Add one, and run it again.")

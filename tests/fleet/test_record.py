@@ -70,7 +70,7 @@ def test_results_of_other_settings_are_never_overwritten(tmp_path):
     with Record(tmp_path, False) as record:
         record.add(job("cat", "one"), outcome(b"1"), {})
     with Record(tmp_path, True) as record:
-        with pytest.raises(FleetError, match="'cat' .* was made with other settings"):
+        with pytest.raises(FleetError, match=r"'cat' .* was made with other settings"):
             record.has(job("cat", "two"))
         with pytest.raises(FleetError, match=r"'CAT.png' .* was made with other settings"):
             record.add(job("CAT", "two"), outcome(b"2"), {})

@@ -188,7 +188,7 @@ def test_a_workflow_that_saves_nothing_stops_at_once(stand_ins, toy_prompt, tmp_
     with pytest.raises(FleetError, match="saves nothing: it has no Save Image node, only PreviewImage"):
         fleet.run(shows, tmp_path / "out", [url])
     stand_ins.tell(url, **{"saves nothing": True})
-    with pytest.raises(FleetError, match="ran on .* and saved nothing"):
+    with pytest.raises(FleetError, match=r"ran on .* and saved nothing"):
         fleet.run(toy_prompt, tmp_path / "other", [url])
 
 

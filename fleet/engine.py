@@ -134,7 +134,7 @@ class Engine:
         if not errands:
             return
         others = self.roster.fit.keys() - errands[0].failed_at if errands[0].failed_at else ()
-        keys = [f"{one.job.key}-{one.attempts}" if one.attempts else one.job.key for one in errands]
+        keys = [dask_key(one.job, f"-{one.attempts}" if one.attempts else "") for one in errands]
         tasks = {key: self.task(one.job) for key, one in zip(keys, errands, strict=True)}
         for errand, future in zip(errands, self.pool.submit(tasks, prefer=sorted(others)), strict=True):
             errand.attempts += 1
@@ -199,6 +199,11 @@ class Engine:
             self.record.add_failure(job, server, words)
             self.failed.append((job.name, words))
             self.show.failed(job.name, words)
+
+
+def dask_key(job: Job, more: str = "") -> str:
+    """The job's key under the name that Dask learns from: how long jobs take, and that they belong together."""
+    return f"job-{job.key}{more}"
 
 
 def _all_of(queue: SimpleQueue[Future]) -> Sequence[Future]:

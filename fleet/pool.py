@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-import dask
+import dask.config
 from distributed import Client, Future, Scheduler
 from distributed.utils import LoopRunner
 from typing_extensions import Self
@@ -43,12 +43,14 @@ class Pool:
     servers:   addresses of ComfyUI servers that this process talks to
     scheduler: address of a Dask cluster that is there already; None makes one that never leaves this process
     tell:      called with a server and a few words when it comes or goes
+    wait:      seconds to wait for the scheduler
     """
 
-    def __init__(self, servers: Sequence[str], scheduler: str | None, tell: Tell) -> None:
+    def __init__(self, servers: Sequence[str], scheduler: str | None, tell: Tell, wait: float = 30.0) -> None:
         self.servers = list(dict.fromkeys(servers))
         self.address = scheduler
         self.tell = tell
+        self.wait = wait
         self.run = uuid.uuid4().hex[:12]
         self.resource = f"{RESOURCE}-{self.run}"
 
@@ -67,7 +69,9 @@ class Pool:
         try:
             self._loop.run_sync(self._start)
             assert self.scheduler_address
-            self.client = Client(self.scheduler_address, loop=self._loop.loop, set_as_default=False)
+            self.client: Any = Client(
+                self.scheduler_address, loop=self._loop.loop, set_as_default=False, timeout=self.wait
+            )
         except BaseException as error:
             self._leave()
             if isinstance(error, OSError | TimeoutError):

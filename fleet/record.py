@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -70,7 +70,9 @@ class Record:
         self.folder = folder
         self.path = folder / LINES
         self.resume = resume
-        self.lines: dict[str, Line] = {}  # by job key
+        self.places: dict[
+            str, int
+        ] = {}  # job key -> where its line begins in the file; the lines would fill the memory
         self.names: dict[str, str] = {}  # job names in small letters -> job key
         self.owner: dict[str, str] = {}  # file names in small letters -> job key
 
@@ -104,7 +106,11 @@ class Record:
 
     def same(self, job: Job) -> Line | None:
         """The line of a job with the same content under another name, such as a picture that is there twice."""
-        return self.lines.get(job.key)
+        if job.key not in self.places:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(self.places[job.key])
+            return _line(json.loads(file.readline()))
 
     def copy(self, job: Job, line: Line) -> Line:
         """Save a finished job's results under another name."""
@@ -124,8 +130,7 @@ class Record:
         line = Line(
             job.key, job.name, tuple(saved), outcome.server, outcome.seconds, bits, dict(versions), report, at=_now()
         )
-        self._write(line)
-        self._keep(replace(line, report=()))
+        self._keep(line, self._write(line))
         return line
 
     def add_failure(self, job: Job, server: str, error: str) -> None:
@@ -139,13 +144,16 @@ class Record:
         write_whole(self.folder / name, content)
         return Saved(name, len(content), hashlib.sha256(content).hexdigest())
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: Line) -> int:
+        """Append a line; returns where it begins."""
         text = json.dumps({key: value for key, value in asdict(line).items() if value not in ("", (), {})})
+        begin = self.file.tell()
         try:
-            self.file.write(f"{text}\n")
+            self.file.write(f"{text}\n".encode())
             self.file.flush()
         except OSError as error:
             raise FleetError(f"{str(self.path)!r} cannot be written ({error.strerror or error})") from error
+        return begin
 
     def _open(self) -> None:
         others = [entry.name for entry in self.folder.iterdir() if entry.name != LOCK]
@@ -156,8 +164,9 @@ class Record:
             )
         remove_parts(self.folder)
         end = self._read() if self.path.exists() else 0
-        self.file = self.path.open("a", encoding="utf-8", newline="\n")
+        self.file = self.path.open("ab")
         self.file.truncate(end)  # a line that was being written counts as none
+        self.file.seek(end)
 
     def _read(self) -> int:
         """Take up what is done; returns where the last whole line ends, in bytes."""
@@ -170,31 +179,31 @@ class Record:
                     line = None
                 if not raw.endswith(b"\n") or not isinstance(line, dict):
                     break
+                if line.get("files"):
+                    self._take_up(_line(line), end)
                 end += len(raw)
-                self._take_up(line)
         return end
 
-    def _take_up(self, line: Mapping[str, Any]) -> None:
+    def _take_up(self, line: Line, begin: int) -> None:
         """A job counts as done if its files are there, as long as they were."""
-        if not line.get("files"):
-            return
-        files = tuple(Saved(**saved) for saved in line["files"])
-        if all(self._is_whole(file) for file in files):
-            self._keep(
-                Line(
-                    line["job"], line["name"], files, line["server"], line["seconds"], line.get("bits", ""),
-                    line.get("versions", {}),
-                )
-            )  # fmt: skip
+        if all(self._is_whole(file) for file in line.files):
+            self._keep(line, begin)
 
     def _is_whole(self, file: Saved) -> bool:
         path = self.folder / file.name
         return path.parent == self.folder and path.is_file() and path.stat().st_size == file.bytes
 
-    def _keep(self, line: Line) -> None:
-        self.lines[line.job] = line
+    def _keep(self, line: Line, begin: int) -> None:
+        self.places[line.job] = begin
         self.names[line.name.casefold()] = line.job
         self.owner |= {file.name.casefold(): line.job for file in line.files}
+
+
+def _line(said: Mapping[str, Any]) -> Line:
+    """A line as it was written."""
+    return Line(
+        **{**said, "files": tuple(Saved(**one) for one in said["files"]), "report": tuple(said.get("report", ()))}
+    )
 
 
 def _taken(name: str, folder: Path) -> str:

@@ -131,7 +131,7 @@ def carry_out(options: Options, show: Show) -> Summary:
     with contextlib.ExitStack() as stack:
         record = stack.enter_context(Record(options.out, options.resume))
         servers += stack.enter_context(started(options.start))
-        pool = stack.enter_context(Pool(servers, options.scheduler, show.trouble))
+        pool = stack.enter_context(Pool(servers, options.scheduler, show.trouble, options.wait))
         stack.callback(show.finish)
         object_info = _object_info(pool, options.wait)
         prompt = with_values(to_prompt(workflow, object_info), options.set)

@@ -65,7 +65,7 @@ class Seat:
         url = self.session.server.url
         with tempfile.TemporaryDirectory(prefix="fleet-", ignore_cleanup_errors=True) as scratch:
             async with Worker(
-                self.scheduler, name=url, nthreads=SLOTS, resources={RESOURCE: SLOTS}, plugins=[self.session],
+                self.scheduler, name=url, nthreads=SLOTS, resources={RESOURCE: SLOTS}, plugins=(self.session,),
                 memory_limit=0, local_directory=scratch, **self.settings,
             ) as worker:  # fmt: skip
                 lost = asyncio.create_task(self._lost.wait())

@@ -212,7 +212,7 @@ class ComfyServer:
                 time.sleep(PAUSES[attempt - 1])
             try:
                 answer = self._http.request(method, f"{self.url}/{path}", **how)
-                if answer.status_code < requests.codes.server_error:
+                if answer.status_code < 500:
                     return self._checked(answer, path, as_json)
                 fault = f"HTTP {answer.status_code}"
             except (requests.RequestException, ValueError) as error:  # ValueError: malformed JSON

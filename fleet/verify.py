@@ -11,7 +11,7 @@ from io import BytesIO
 from distributed import Future, wait
 from PIL import Image, ImageSequence
 
-from .engine import Engine
+from .engine import Engine, dask_key
 from .files import PICTURES
 from .jobs import Job
 from .work import Outcome, ServerFile
@@ -44,7 +44,7 @@ def compare(engine: Engine, jobs: Sequence[Job]) -> dict[str, str]:
     tasks = [engine.task(job) for job in jobs]
     futures: dict[tuple[str, str], Future] = {}
     for worker in servers:
-        keyed = {f"{job.key}-at-{worker}": task for job, task in zip(jobs, tasks, strict=True)}
+        keyed = {dask_key(job, f"-{worker}"): task for job, task in zip(jobs, tasks, strict=True)}
         for job, future in zip(jobs, engine.pool.submit(keyed, only=[worker]), strict=True):
             futures[job.key, worker] = future
     with engine.pool.client.as_current():

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -135,31 +135,28 @@ class Session(WorkerPlugin):
 
     def do(self, task: Task) -> Outcome:
         """Run a task to its end."""
-        outcome = {"server": self.server.url, "worker": self.worker.address}
-        began = False
+        said = Outcome("failed", self.server.url, self.worker.address)
         prompt_id = str(uuid.uuid4())
         try:
             self._check(task)
             for upload in task.uploads:
                 self._upload(upload)
             self._queue(task, prompt_id)
-            began = True
+            said = replace(said, began=True)
             ended = self._wait(task, prompt_id)
             self.open.pop(prompt_id, None)
             if ended.error:
                 self._blame(ended.error)
-                return Outcome("failed", **outcome, words=ended.error)
+                return replace(said, words=ended.error)
             files = tuple(ServerFile(_ending(place.filename), self.server.fetch(place)) for place in ended.saved)
             self.done += 1
-            return Outcome("done", **outcome, files=files, texts=ended.texts, seconds=ended.seconds)
-        except (Refused, OSError) as error:
-            self.open.pop(prompt_id, None)
-            return Outcome("failed", **outcome, words=str(error))
+            return replace(said, kind="done", files=files, texts=ended.texts, seconds=ended.seconds)
         except ServerTrouble as error:
             self._lose(str(error))
-            return Outcome("lost", **outcome, words=self.lost, began=began)
-        except Cancelled as error:
-            return Outcome("failed", **outcome, words=str(error))
+            return replace(said, kind="lost", words=self.lost)
+        except (Refused, Cancelled, OSError) as error:
+            self.open.pop(prompt_id, None)
+            return replace(said, words=str(error))
 
     def inspect(self, needs: Needs) -> Admission:
         """Whether the server can do a run."""

@@ -70,7 +70,8 @@ def benchmarks(session: nox.Session) -> None:
         "demo_world",
         "inversion",
         "edit_truth",
+        "fleet",
     ]
     names = session.posargs[:1] or every
     for name in names:
-        run_beside_comfyui(session, "client", "-m", f"benchmarks.{name}", *session.posargs[1:])
+        run_beside_comfyui(session, "test" if name == "fleet" else "client", "-m", f"benchmarks.{name}", *session.posargs[1:])

@@ -25,7 +25,14 @@ ACCELERATORS = (
 
 @contextlib.contextmanager
 def started(count: int) -> Iterator[list[str]]:
-    """The addresses of so many new servers, each on a graphics card of its own where there is one; then end them.
+    """The addresses of so many new servers; they end with the context."""
+    with servers_on_this_machine(count) as servers:
+        yield [server.url for server in servers]
+
+
+@contextlib.contextmanager
+def servers_on_this_machine(count: int) -> Iterator[list[LocalServer]]:
+    """So many new servers, each on a graphics card of its own where there is one; then end them.
 
     raises: FleetError where there is no ComfyUI, there are fewer cards than servers, or one does not start
     """
@@ -41,7 +48,7 @@ def started(count: int) -> Iterator[list[str]]:
         servers = [stack.enter_context(_started(comfyui, python, place, count, cards)) for place in range(count)]
         for server in servers:
             server.wait_until_ready()
-        yield [server.url for server in servers]
+        yield servers
 
 
 def find_comfyui() -> Path:

@@ -21,7 +21,7 @@ from .server import ComfyServer, Ended, Prompt
 PLUGIN = "img2img-fleet"
 RESOURCE = "comfy"  # what a worker has that stands for a server
 SLOTS = 2  # prompts at a server: one runs, one waits
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks at a running prompt
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.04, 1.0  # seconds between two looks at a running prompt
 RECHECK = 5.0  # seconds after which a prompt that does not end is looked for in the queue
 SERVERS_FAULT = ("no space left on device", "not enough space on the disk", "disk quota exceeded", "read-only file")
 
@@ -191,8 +191,10 @@ class Session(WorkerPlugin):
 
     def _wait(self, task: Task, prompt_id: str) -> Ended:
         """Look until a prompt has ended, the more rarely the longer it takes."""
-        began = checked = time.monotonic()
+        began = checked = now = time.monotonic()
         while True:
+            # The next prompt waits at the server meanwhile, so a late look costs nothing.
+            self._pause(task, min(LONGEST_PAUSE, max(SHORTEST_PAUSE, (now - began) / 4)))
             ended = self.server.ended(prompt_id)
             if ended is not None:
                 return ended
@@ -203,7 +205,6 @@ class Session(WorkerPlugin):
                     raise ServerTrouble(f"{self.server.url} has forgotten a prompt; it was probably restarted")
             if now - began > task.longest:
                 raise ServerTrouble(f"{self.server.url} did not end a prompt within {task.longest:.0f} s (--longest)")
-            self._pause(task, min(LONGEST_PAUSE, max(SHORTEST_PAUSE, (now - began) / 10)))
 
     def _pause(self, task: Task, seconds: float) -> None:
         time.sleep(seconds)

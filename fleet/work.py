@@ -121,6 +121,7 @@ class Session(WorkerPlugin):
         self.stopped: set[str] = set()  # runs
         self.lost = ""
         self.done = 0
+        self.typical = 0.0  # seconds that the last prompt took
 
     def setup(self, worker: Worker) -> None:
         """Begin anew with a worker; Dask calls it."""
@@ -192,13 +193,16 @@ class Session(WorkerPlugin):
     def _wait(self, task: Task, prompt_id: str) -> Ended:
         """Look until a prompt has ended, the more rarely the longer it takes."""
         began = checked = now = time.monotonic()
+        pause = 0.7 * self.typical
         while True:
             # The next prompt waits at the server meanwhile, so a late look costs nothing.
-            self._pause(task, min(LONGEST_PAUSE, max(SHORTEST_PAUSE, (now - began) / 4)))
+            self._pause(task, min(LONGEST_PAUSE, max(SHORTEST_PAUSE, pause)))
             ended = self.server.ended(prompt_id)
-            if ended is not None:
-                return ended
             now = time.monotonic()
+            if ended is not None:
+                self.typical = now - began
+                return ended
+            pause = (now - began) / 5
             if now - checked > RECHECK:
                 checked = now
                 if not self.server.knows(prompt_id):

@@ -1,8 +1,8 @@
 """What does one queue for many servers cost, how far does it go, and does it survive?
 
 `-- fleet` asks all questions but the longest; `-- fleet engine`, `chaos`, `growth`, `kills`, `servers` asks one.
-Stand-ins (tests/fleet/standin.py) take the place of ComfyUI except in `kills` and `servers`, which start two real ones with one
-thread each. `growth` works 100,000 jobs through 200 stand-ins, which takes a quarter of an hour.
+Stand-ins (tests/fleet/standin.py) take the place of ComfyUI except in `kills` and `servers`, which start two real ones
+with one thread each. `growth` works 100,000 jobs through 200 stand-ins, which takes a quarter of an hour.
 """
 
 from __future__ import annotations

@@ -61,6 +61,8 @@ class Show:
         """A server takes part."""
         self.absent.discard(server)
         state = self.servers.setdefault(server, ServerState())
+        if state.state == "lost":
+            self.notice(f"{server} is back")
         state.state = "here"
         self.event("server", server=server, state="here")
 

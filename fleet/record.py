@@ -93,7 +93,10 @@ class Record:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        empty = self.file.tell() == 0
         self.file.close()
+        if empty:  # nothing was done, and the folder may be used again
+            self.path.unlink()
         self.lock.release()
         (self.folder / LOCK).unlink(missing_ok=True)
 

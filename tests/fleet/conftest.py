@@ -79,10 +79,9 @@ def command():
 
 
 @pytest.fixture(scope="session")
-def second_server(tmp_path_factory):
-    """Another real ComfyUI beside the session's `server`, one that a test may kill."""
-    from img2img_studio.dev import host
-    from img2img_studio.dev.server import Server
+def second_server():
+    """Another real ComfyUI beside the session's `server`, as `--start 1` starts it; a test may kill its process."""
+    from img2img_studio.fleet.local import servers_on_this_machine
 
-    with Server(host.find(), tmp_path_factory.mktemp("second_server"), ["--cpu"]) as running:
+    with servers_on_this_machine(1) as (running,):
         yield running

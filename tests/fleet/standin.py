@@ -104,6 +104,9 @@ class Handler(tornado.web.RequestHandler):
         if self.stand_in.down_until > time.monotonic():
             return self.cut()
         self.trouble = None
+        wanted = self.stand_in.options.get("authorization")
+        if wanted and self.request.headers.get("Authorization") != wanted and self.request.path != "/stand-in":
+            return self.send_error(401)
         if self.stand_in.random.random() < self.stand_in.chaos and self.request.path != "/stand-in":
             self.stand_in.seen["wrong"] += 1
             self.trouble = self.stand_in.random.choice(["late", "cut", "cut after", "500", "500 after", "malformed"])

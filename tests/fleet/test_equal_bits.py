@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 COUNT = 24
 SAMPLING = {
-    "model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "strength": 0.6, "steps": 4, "cfg": 4.0,
+    "model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "strength": 0.6, "steps": 2, "cfg": 4.0,
     "sampler_name": "euler_ancestral", "scheduler": "karras", "seed": 11,
 }  # fmt: skip
 

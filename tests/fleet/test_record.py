@@ -102,3 +102,10 @@ def test_an_output_folder_that_cannot_be_made_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FleetError, match="cannot be used for results"), Record(tmp_path / "file" / "out", False):
         pass
+
+
+def test_a_run_that_did_nothing_leaves_the_folder_as_it_was(tmp_path):
+    for _ in range(2):
+        with Record(tmp_path / "out", False):
+            pass
+    assert list((tmp_path / "out").iterdir()) == []

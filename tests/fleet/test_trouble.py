@@ -65,7 +65,7 @@ def test_one_server_killed_loses_nothing(stand_ins, toy_prompt, tmp_path, seed):
     urls = stand_ins.start(1, 0.03) + stand_ins.start(1, 0.03)
     workflow = tmp_path / "w.json"
     workflow.write_text(json.dumps(toy_prompt))
-    moment = random.Random(seed).randint(1, 20)
+    moment = random.Random(seed).randint(1, 10)
 
     def kill():
         wait_for_lines(tmp_path / "out", moment)
@@ -73,10 +73,10 @@ def test_one_server_killed_loses_nothing(stand_ins, toy_prompt, tmp_path, seed):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    arguments = ["run", workflow, "--on", *urls, "--out", tmp_path / "out", "--grid", seed_values(30), "--quiet"]
+    arguments = ["run", workflow, "--on", *urls, "--out", tmp_path / "out", "--grid", seed_values(16), "--quiet"]
     assert main(list(map(str, arguments))) == 0
     killer.join()
-    check_all_right(tmp_path / "out", toy_prompt, 30)
+    check_all_right(tmp_path / "out", toy_prompt, 16)
 
 
 def test_all_servers_killed_stops_the_run_and_resume_does_the_rest(stand_ins, toy_prompt, tmp_path, command):
@@ -233,6 +233,16 @@ def test_servers_that_differ_are_named_and_can_be_refused(stand_ins, toy_prompt,
     letters = {line["bits"] for line in lines(tmp_path / "out")}
     assert letters == ({"A"} if refuse else {"A", "B"})
     assert len(lines(tmp_path / "out")) == 20
+
+
+def test_who_asks_can_be_said(stand_ins, toy_prompt, tmp_path, monkeypatch):
+    (url,) = stand_ins.start(1, 0.01)
+    stand_ins.tell(url, authorization="Bearer secret")
+    with pytest.raises(FleetError, match="No ComfyUI answers"):
+        fleet.run(toy_prompt, tmp_path / "out", [url], wait=1)
+    monkeypatch.setenv("FLEET_AUTHORIZATION", "Bearer secret")
+    assert fleet.run(toy_prompt, tmp_path / "out", [url]).done == 1
+    assert "secret" not in (tmp_path / "out" / "run.jsonl").read_text()
 
 
 def test_json_tells_programs_everything(stand_ins, toy_prompt, tmp_path, capsys):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -117,7 +118,7 @@ class Show:
     def per_minute(self) -> float:
         """Results in a minute, of all servers together."""
         now = time.monotonic()
-        return sum(state.per_minute(now) for state in self.servers.values())
+        return sum(state.per_minute(now) for state in self.servers.values() if state.state == "here")
 
     def time_left(self) -> str:
         """How long the rest takes at this pace, in words."""
@@ -221,11 +222,12 @@ class LiveTable(Show):
         colors = {"here": "green", "lost": "red", "absent": "yellow"}
         for name, one in sorted(self.servers.items()):
             state = Text(one.state, style=colors.get(one.state, ""))
-            table.add_row(escape(_plain(name)), state, str(one.done), str(one.busy), f"{one.per_minute(now):.1f}")
+            pace = f"{one.per_minute(now):.1f}" if one.state == "here" else "–"
+            table.add_row(escape(_plain(name)), state, str(one.done), str(one.busy), pace)
         finished = self.made + self.before + self.bad
         bar = ProgressBar(total=max(1, self.total), completed=finished, width=40)
         words = f"{self.summary()}   {self.per_minute():.1f} per minute   {self.time_left()} left"
-        return Group(table, "", bar, Text(words), *(Text(words, style="yellow") for words in self.notices))
+        return Group(table, "", Padding(bar), Text(words), *(Text(words, style="yellow") for words in self.notices))
 
 
 def show_for(mode: Mode | None) -> Show:

@@ -217,7 +217,7 @@ class ComfyServer:
                 fault = f"HTTP {answer.status_code}"
             except (requests.RequestException, ValueError) as error:  # ValueError: malformed JSON
                 fault = error
-        raise ServerTrouble(f"{self.url} does not answer as it should on /{path} ({_short(fault)})")
+        raise ServerTrouble(f"{self.url} does not answer as it should on /{path.partition('/')[0]} ({_short(fault)})")
 
     def _checked(self, answer: requests.Response, path: str, as_json: bool) -> Any:
         """The response; a refused prompt comes with a reason of its own, which is an answer too."""

@@ -74,4 +74,5 @@ def benchmarks(session: nox.Session) -> None:
     ]
     names = session.posargs[:1] or every
     for name in names:
-        run_beside_comfyui(session, "test" if name == "fleet" else "client", "-m", f"benchmarks.{name}", *session.posargs[1:])
+        group = "test" if name == "fleet" else "client"
+        run_beside_comfyui(session, group, "-m", f"benchmarks.{name}", *session.posargs[1:])

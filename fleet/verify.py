@@ -89,7 +89,7 @@ def differences(versions: dict[str, dict[str, str]]) -> list[str]:
     for name in sorted({name for one in versions.values() for name in one}):
         values = {server: one.get(name, "") for server, one in versions.items()}
         if len(set(values.values())) > 1:
-            parts = [f"{value} on {', '.join(_of(values, value))}" for value in dict.fromkeys(values.values())]
+            parts = [f"{value} on {', '.join(_of(values, value))}" for value in sorted(set(values.values()))]
             said.append(f"{name} differs: {'; '.join(parts)}")
     return said
 

@@ -30,9 +30,9 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
-    """Run every tier: unit, host, server, browser; `-- ARGUMENTS` go to pytest in place of the tiers."""
+    """Run every tier: unit, fleet, host, server, browser; `-- ARGUMENTS` go to pytest in place of the tiers."""
     logging.getLogger("nox").setLevel(logging.CRITICAL)  # pytest's summary is the last word
-    tiers = [f"tests/{tier}" for tier in ("unit", "host", "server", "browser")]
+    tiers = [f"tests/{tier}" for tier in ("unit", "fleet", "host", "server", "browser")]
     run_beside_comfyui(session, "test", "-m", "pytest", *(session.posargs or tiers))
 
 
@@ -75,7 +75,9 @@ def benchmarks(session: nox.Session) -> None:
         "demo_world",
         "inversion",
         "edit_truth",
+        "fleet",
     ]
     names = session.posargs[:1] or every
     for name in names:
-        run_part(session, "client", f"benchmarks.{name}", *session.posargs[1:])
+        group = "test" if name == "fleet" else "client"
+        run_part(session, group, f"benchmarks.{name}", *session.posargs[1:])

@@ -112,11 +112,11 @@ class Trial:
 HEAD = """# Edits against the truth
 
 {count} edits of one attribute each in the demo world, beginning with held-out scene {first}, whose true target picture
-is known; cfg {cfg:g} and {steps} steps at strength 1, in proportion below, where nothing else is said (Edit by Words: 14
-steps). PSNR and SSIM to the true target, success (the reader of `reader.py` finds the asked value of the changed
-attribute) and kept (PSNR of the pixels that must not change) in the mean; calls are model calls for each picture,
-inversion included. The autoencoder alone, on the true targets, is the ceiling. Bold: the best PSNR of a kind. Made by
-`python -m nox -s benchmarks -- edit_truth`.
+is known; cfg {cfg:g} and {steps} steps at strength 1, in proportion below, where nothing else is said (Edit by Words
+takes 14 steps). PSNR and SSIM to the true target, success (the reader of `reader.py` finds the asked value of the
+changed attribute) and kept (PSNR of the pixels that must not change) in the mean; calls are model calls for each
+picture, inversion included. The autoencoder alone, on the true targets, is the ceiling. Bold: the best PSNR of a kind.
+Made by `python -m nox -s benchmarks -- edit_truth`.
 """
 
 

@@ -98,15 +98,14 @@ def photograph_prompt(name: str, strengths: dict[str, float]) -> dict[str, Any]:
 def save_edits(server: Server) -> None:
     """The drawing edited by words, where the prompts disagree about it, and its detail given back; for the help pages."""
     run = server.run(edits_prompt())
-    shown = {key: server.images(run, f"{key} shown")[0] for key in edits_prompt() if f"{key} shown" in edits_prompt()}
-    blue, winter = "red house → blue house", "summer → winter"
+    blue, winter = "red house to blue", "summer to winter"
     rows = {
         "edit_by_words": {"toy": "the drawing", "blue": blue, "winter": winter},
         "mask_by_words": {"toy": "the drawing", "blue mask": blue, "winter mask": winter},
-        "restore_detail": {"toy": "the drawing", "blue": "Edit by Words", "blue restored": "Restore Detail behind it"},
+        "restore_detail": {"toy": "the drawing", "blue": "Edit by Words", "blue restored": "with Restore Detail"},
     }
     for name, row in rows.items():
-        pictures = [shown[key] for key in row]
+        pictures = [server.images(run, f"{key} shown")[0] for key in row]
         labelled_row(pictures, [*row.values()], 192, centered=True).save(HELP / f"{name}.jpg", quality=88)
     shutil.copy(HELP / "restore_detail.jpg", PICTURES / "edit_by_words.jpg")
 

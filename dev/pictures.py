@@ -27,7 +27,10 @@ WORKFLOW = "00_try_without_a_model"
 PHOTOGRAPH = comfyui.ROOT / "demo" / "photograph.jpg"
 PHOTOGRAPH_PROMPT = "an oil painting of a yellow tree at sunset in autumn"
 SHOWN = "a flat picture of a red house in summer by day"
-EDITS = {"blue": "a flat picture of a blue house in summer by day", "winter": "a flat picture of a red house in winter by day"}
+EDITS = {
+    "blue": "a flat picture of a blue house in summer by day",
+    "winter": "a flat picture of a red house in winter by day",
+}
 
 
 def main() -> None:
@@ -96,7 +99,7 @@ def photograph_prompt(name: str, strengths: dict[str, float]) -> dict[str, Any]:
 
 
 def save_edits(server: Server) -> None:
-    """The drawing edited by words, where the prompts disagree about it, and its detail given back; for the help pages."""
+    """The drawing edited by words, where the prompts disagree about it, and its detail given back."""
     run = server.run(edits_prompt())
     blue, winter = "red house to blue", "summer to winter"
     rows = {
@@ -114,7 +117,8 @@ def edits_prompt() -> dict[str, Any]:
     """The toy's drawing under each of `EDITS`: the edit, its mask found beforehand, and its detail given back."""
     models: dict[str, Any] = {"model": ["toy", 0], "source": ["source", 0], "latent": ["latent", 0]}
     plain = {"scheduler": "normal", "seed": 0}
-    editing = {**models, **plain, "negative": ["source", 0], "steps": 14, "strength": 1.0, "cfg": 1.0, "source_cfg": 1.0}
+    measured = {"steps": 14, "strength": 1.0, "cfg": 1.0, "source_cfg": 1.0}
+    editing = {**models, **plain, **measured, "negative": ["source", 0]}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "toy": ("Img2ImgDemoCheckpoint", {"family": "eps"}),
         "source": ("CLIPTextEncode", {"clip": ["toy", 1], "text": SHOWN}),

@@ -132,6 +132,7 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
     described, negative = _description(graph, checkpoint["CLIP"])
     wanted = _wanted(graph, checkpoint["CLIP"])
     graph.column("An edit that changed everything")
+    settings: dict[str, Any] = SAMPLING | {"strength": 0.6, "cfg": 7.5}
     edited = graph.add(
         "Img2ImgAllInOne",
         "Any edit",
@@ -140,7 +141,7 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
         vae=checkpoint["VAE"],
         positive=wanted,
         negative=negative,
-        **SAMPLING | {"strength": 0.6, "cfg": 7.5},
+        **settings,
     )
     graph.note(
         "Plain image to image stands in here for **your** edit, such as that of an instruction model. Is your picture "

@@ -46,13 +46,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def workflows(session: nox.Session) -> None:
-    """Write workflows/*.json anew from dev/workflows/, with their thumbnails."""
+    """Write workflows/*.json anew from dev/workflows/, with their thumbnails; `-- NAMES` some of them."""
     run_part(session, "client", "dev.workflows", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def pictures(session: nox.Session) -> None:
-    """Make the README's pictures anew, in pictures/; `-- photograph` makes only that one."""
+    """Make the pictures of the README and the help pages anew; `-- photograph` or `-- edits` makes only those."""
     run_part(session, "test", "dev.pictures", *session.posargs)
 
 

@@ -11,7 +11,11 @@ from typing import Any
 TOY_SIZE = 128  # the toy checkpoint was trained on pictures of this many pixels
 TOY_CFG, TOY_TEXT = 4.0, "a blue house in winter, a watercolour"
 DESCRIPTION, EDIT = "a flat picture of a red house, summer, day", "a flat picture of a blue house, summer, sunset"
-HAS_STRENGTH = ("StrengthScheduler", "Img2ImgAllInOne", "VariationBatch", "Img2ImgStrengthGrid", "Img2ImgTiledRefine")
+LOCAL_EDIT = "a flat picture of a blue house, summer, day"
+HAS_STRENGTH = (
+    "StrengthScheduler", "Img2ImgAllInOne", "VariationBatch", "Img2ImgStrengthGrid", "Img2ImgTiledRefine",
+    "Img2ImgPromptEdit",
+)  # fmt: skip
 
 Prompt = dict[str, Any]
 
@@ -50,8 +54,9 @@ def in_the_toys_world(prompt: Prompt, picture: str) -> Prompt:
     for node in _of(prompt, "LoadImage"):
         node["inputs"]["image"] = picture
     described = any(node["_meta"]["title"] == "Description" for node in _of(prompt, "CLIPTextEncode"))
+    edit = LOCAL_EDIT if _of(prompt, "Img2ImgPromptEdit", "Img2ImgPromptMask") else EDIT
     for node in _of(prompt, "CLIPTextEncode"):
-        said = {"Negative prompt": "", "Description": DESCRIPTION, "Prompt": EDIT if described else TOY_TEXT}
+        said = {"Negative prompt": "", "Description": DESCRIPTION, "Prompt": edit if described else TOY_TEXT}
         node["inputs"]["text"] = said.get(node["_meta"]["title"], TOY_TEXT)
     for node in _of(prompt, "Img2ImgStyleBatch"):
         node["inputs"] |= {"template": "a red house, {style}", "styles": "an oil painting\na watercolour\npixel art"}
@@ -60,6 +65,8 @@ def in_the_toys_world(prompt: Prompt, picture: str) -> Prompt:
     for node in prompt.values():
         if isinstance(node["inputs"].get("cfg"), float | int):
             node["inputs"]["cfg"] = min(node["inputs"]["cfg"], TOY_CFG)
+    for node in _of(prompt, "Img2ImgPromptEdit"):
+        node["inputs"]["cfg"] = 1.0  # more guidance than this makes the toy's edits no better, unlike a real model's
     return prompt
 
 

@@ -20,7 +20,7 @@ COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 # Heights in the units of the canvas, large enough for both of the frontend's renderers.
 SLOT, WIDGET, TEXT, BAR = 24, 34, 120, 60
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
-SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "ProgressiveRefine"}
+SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask", "ProgressiveRefine"}
 # What the pack shows in the bodies of its nodes.
 PANELS = {
     "StrengthScheduler": 240, "DDIMInvert": 130, "Img2ImgNullTextOptimize": 130, "VariationBatch": 280,

@@ -1,4 +1,7 @@
-"""Make the README's pictures anew, in `pictures/`: `python -m nox -s pictures`; `-- photograph` makes only that one."""
+"""Make the pictures of the README and of the help pages anew: `python -m nox -s pictures`.
+
+`-- photograph` makes only that one, `-- edits` only those of the edits by words.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,22 @@ HELP = comfyui.ROOT / "js" / "docs"
 WORKFLOW = "00_try_without_a_model"
 PHOTOGRAPH = comfyui.ROOT / "demo" / "photograph.jpg"
 PHOTOGRAPH_PROMPT = "an oil painting of a yellow tree at sunset in autumn"
+SHOWN = "a flat picture of a red house in summer by day"
+EDITS = {
+    "blue": "a flat picture of a blue house in summer by day",
+    "winter": "a flat picture of a red house in winter by day",
+}
 
 
 def main() -> None:
     """Plots, the demo's strip, and a screenshot of a graph that has just run."""
     PICTURES.mkdir(exist_ok=True)
     with TemporaryDirectory() as folder, Server(comfyui.find(), Path(folder), ["--cpu"]) as server:
-        save_photograph(server)
-        if "photograph" in sys.argv:
+        if "edits" not in sys.argv:
+            save_photograph(server)
+        if "photograph" not in sys.argv:
+            save_edits(server)
+        if {"edits", "photograph"} & {*sys.argv}:
             return
         save_plots(server)
         save_graph(server)
@@ -84,6 +95,49 @@ def photograph_prompt(name: str, strengths: dict[str, float]) -> dict[str, Any]:
     nodes |= {key: ("Img2ImgAllInOne", {**painting, "strength": strength}) for key, strength in strengths.items()}
     shown = ["photo", "again", *strengths]
     nodes |= {f"{key} shown": ("PreviewImage", {"images": [key, 0]}) for key in shown}
+    return {key: {"class_type": kind, "inputs": given} for key, (kind, given) in nodes.items()}
+
+
+def save_edits(server: Server) -> None:
+    """The drawing edited by words, where the prompts disagree about it, and its detail given back."""
+    run = server.run(edits_prompt())
+    blue, winter = "red house to blue", "summer to winter"
+    rows = {
+        "edit_by_words": {"toy": "the drawing", "blue": blue, "winter": winter},
+        "mask_by_words": {"toy": "the drawing", "blue mask": blue, "winter mask": winter},
+        "restore_detail": {"toy": "the drawing", "blue": "Edit by Words", "blue restored": "with Restore Detail"},
+    }
+    for name, row in rows.items():
+        pictures = [server.images(run, f"{key} shown")[0] for key in row]
+        labelled_row(pictures, [*row.values()], 192, centered=True).save(HELP / f"{name}.jpg", quality=88)
+    shutil.copy(HELP / "restore_detail.jpg", PICTURES / "edit_by_words.jpg")
+
+
+def edits_prompt() -> dict[str, Any]:
+    """The toy's drawing under each of `EDITS`: the edit, its mask found beforehand, and its detail given back."""
+    models: dict[str, Any] = {"model": ["toy", 0], "source": ["source", 0], "latent": ["latent", 0]}
+    plain = {"scheduler": "normal", "seed": 0}
+    measured = {"steps": 14, "strength": 1.0, "cfg": 1.0, "source_cfg": 1.0}
+    editing = {**models, **plain, **measured, "negative": ["source", 0]}
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "toy": ("Img2ImgDemoCheckpoint", {"family": "eps"}),
+        "source": ("CLIPTextEncode", {"clip": ["toy", 1], "text": SHOWN}),
+        "latent": ("VAEEncode", {"pixels": ["toy", 3], "vae": ["toy", 2]}),
+        "toy shown": ("PreviewImage", {"images": ["toy", 3]}),
+    }
+    for key, text in EDITS.items():
+        wanted = {"positive": [f"{key} said", 0]}
+        restoring = {"original": ["toy", 3], "edited": [key, 0], "vae": ["toy", 2]}
+        nodes |= {
+            f"{key} said": ("CLIPTextEncode", {"clip": ["toy", 1], "text": text}),
+            f"{key} edit": ("Img2ImgPromptEdit", {**editing, **wanted}),
+            key: ("VAEDecode", {"samples": [f"{key} edit", 0], "vae": ["toy", 2]}),
+            f"{key} restored": ("Img2ImgRestoreDetail", restoring),
+            f"{key} found": ("Img2ImgPromptMask", {**models, **plain, **wanted, "threshold": 0.4}),
+            f"{key} mask": ("MaskToImage", {"mask": [f"{key} found", 0]}),
+        }
+        shown = (key, f"{key} restored", f"{key} mask")
+        nodes |= {f"{one} shown": ("PreviewImage", {"images": [one, 0]}) for one in shown}
     return {key: {"class_type": kind, "inputs": given} for key, (kind, given) in nodes.items()}
 
 

@@ -1,4 +1,4 @@
-"""The shipped workflows: `python -m nox -s workflows` writes workflows/*.json anew, and their thumbnails.
+"""The shipped workflows: `python -m nox -s workflows` writes workflows/*.json and their thumbnails, `-- NAMES` some.
 
 A function of the other files describes each of them; there is one file for each shelf, a range of numbers. The node
 schemas come from a running server, so that a workflow cannot fall behind them, and a test holds the shipped files to
@@ -8,6 +8,7 @@ what is built here.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,8 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "10_invert_and_reconstruct": inversion.invert_and_reconstruct,
     "11_edit_by_inversion": inversion.edit_by_inversion,
     "12_null_text": inversion.null_text,
+    "13_edit_by_words": inversion.edit_by_words,
+    "14_keep_what_i_did_not_ask": inversion.keep_what_i_did_not_ask,
     "20_progressive_refine": refine.progressive_refine,
     "21_three_prompts_three_passes": refine.three_prompts_three_passes,
     "22_prompt_schedule": refine.prompt_schedule,
@@ -74,10 +77,10 @@ def thumbnail(workflow: dict[str, Any], server: Server) -> Image.Image:
 
 
 def main() -> None:
-    """Write every workflow and its thumbnail."""
+    """Write every workflow and its thumbnail, or those that the command line names."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, Server(comfyui.find(), Path(scratch), ["--cpu"]) as server:
-        for name in WORKFLOWS:
+        for name in sys.argv[1:] or WORKFLOWS:
             text = build(name, server.object_info)
             (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
             thumbnail(json.loads(text), server).save(FOLDER / f"{name}.jpg", quality=85)

@@ -1,4 +1,4 @@
-"""`python -m dev.workflows` writes every workflow and its thumbnail."""
+"""`python -m dev.workflows [NAMES]` writes every workflow and its thumbnail, or some."""
 
 from ..pack import part
 

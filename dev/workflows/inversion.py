@@ -1,4 +1,4 @@
-"""Inversion, 10 to 12: a picture up to noise and back, as it was or edited."""
+"""Inversion and edits by words, 10 to 14: a picture up to noise and back, and what two prompts disagree about."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 from ..graph import Graph, Node, Output
 from . import parts
-from .parts import DRAWN, EDITED
+from .parts import DRAWN, EDITED, SAMPLING
+
+RECOLORED = "a girl in a blue dress on a green hill, child's drawing"
 
 
 def invert_and_reconstruct(graph: Graph) -> None:
@@ -81,6 +83,102 @@ def null_text(graph: Graph) -> None:
     edited = graph.add("Img2ImgInversionSampler", "Edited", **models, positive=wanted["CONDITIONING"])
     same = graph.add("Img2ImgInversionSampler", "As it was", **models, positive=described)
     _decoded(graph, checkpoint["VAE"], {"Edited": edited, "As it was": same}, "null_text")
+
+
+def edit_by_words(graph: Graph) -> None:
+    """What two prompts disagree about changes, and the rest gets its grain and edges back."""
+    checkpoint = parts.checkpoint(graph)
+    picture, fitted = parts.picture(graph)
+    described, negative = _description(graph, checkpoint["CLIP"])
+    wanted = _wanted(graph, checkpoint["CLIP"])
+    graph.column("Edit")
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    edited = graph.add(
+        "Img2ImgPromptEdit",
+        model=checkpoint["MODEL"],
+        source=described,
+        positive=wanted,
+        negative=negative,
+        latent=latent["LATENT"],
+        scheduler="normal",
+        steps=14,
+        cfg=4.0,
+        find_mask="show",
+    )
+    graph.note(
+        "Nothing happens? Raise *cfg*. Too much? Lower *cfg* first, then *strength*.\n\n"
+        "*find_mask* **use** changes nothing outside the mask on the right: for objects and colors, not for light, "
+        "season or style.",
+        170,
+    )
+    graph.column("Where the prompts disagree")
+    graph.add("MaskPreview", mask=edited["MASK"])
+    graph.add("PreviewAny", "Report", source=edited["report"])
+    graph.column("Grain and edges of the original")
+    decoded = graph.add("VAEDecode", samples=edited["LATENT"], vae=checkpoint["VAE"])
+    restored = graph.add(
+        "Img2ImgRestoreDetail", original=fitted["image"], edited=decoded["IMAGE"], vae=checkpoint["VAE"]
+    )
+    graph.note("Leave Restore Detail out when you change the *style*: it brings back the old one.", 90)
+    graph.column("Result", 420)
+    result = graph.add("Img2ImgUnfitImage", image=restored["image"], fit_info=fitted["fit info"], original=picture)
+    graph.add("SaveImage", images=result["image"], filename_prefix="edit_by_words")
+
+
+def keep_what_i_did_not_ask(graph: Graph) -> None:
+    """An edit that changed everything, taken over only where the two prompts disagree."""
+    checkpoint = parts.checkpoint(graph)
+    _, fitted = parts.picture(graph)
+    described, negative = _description(graph, checkpoint["CLIP"])
+    wanted = _wanted(graph, checkpoint["CLIP"])
+    graph.column("An edit that changed everything")
+    settings: dict[str, Any] = SAMPLING | {"strength": 0.6, "cfg": 7.5}
+    edited = graph.add(
+        "Img2ImgAllInOne",
+        "Any edit",
+        image=fitted["image"],
+        model=checkpoint["MODEL"],
+        vae=checkpoint["VAE"],
+        positive=wanted,
+        negative=negative,
+        **settings,
+    )
+    graph.note(
+        "Plain image to image stands in here for **your** edit, such as that of an instruction model. Is your picture "
+        "edited already? Load it with Load Image, bring it to the size of the original with a Fit Image of its own, "
+        "and connect that to *edited* of Keep Unmasked and to *As it came*.",
+        190,
+    )
+    graph.column("Where the prompts disagree")
+    latent = graph.add("VAEEncode", pixels=fitted["image"], vae=checkpoint["VAE"])
+    found = graph.add(
+        "Img2ImgPromptMask",
+        model=checkpoint["MODEL"],
+        source=described,
+        positive=wanted,
+        latent=latent["LATENT"],
+        scheduler="normal",
+        threshold=0.2,
+    )
+    graph.note("Something of the old thing shows at the edge? Lower *threshold*, or raise *feather*.", 90)
+    graph.column("As it came", 380)
+    graph.add("SaveImage", "As it came", images=edited["image"], filename_prefix="as_it_came")
+    graph.column("Only what was asked for", 420)
+    kept = graph.add(
+        "Img2ImgKeepUnmasked", original=fitted["image"], edited=edited["image"], mask=found["MASK"], feather=8
+    )
+    graph.add("SaveImage", "Only what was asked for", images=kept["image"], filename_prefix="only_what_was_asked_for")
+    graph.add("PreviewAny", "What changed where", source=kept["report"])
+
+
+def _wanted(graph: Graph, clip: Output) -> Output:
+    """What the picture shall show: the description with another color."""
+    graph.column("What it shall be", 380)
+    wanted = graph.add("CLIPTextEncode", "Prompt", clip=clip, text=RECOLORED)
+    graph.note(
+        "Take over the words of the description and change only those that matter: what both say alike, stays.", 110
+    )
+    return wanted["CONDITIONING"]
 
 
 def _description(graph: Graph, clip: Output) -> tuple[Output, Output]:

@@ -112,7 +112,7 @@ def edit_by_words(graph: Graph) -> None:
         170,
     )
     graph.column("Where the prompts disagree")
-    graph.add("MaskPreview", mask=edited["MASK"])
+    graph.add("MaskPreview", "What find_mask found", mask=edited["MASK"])
     graph.add("PreviewAny", "Report", source=edited["report"])
     graph.column("Grain and edges of the original")
     decoded = graph.add("VAEDecode", samples=edited["LATENT"], vae=checkpoint["VAE"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 RIDGE = 1e-4
@@ -127,10 +126,18 @@ def _applied(slope: Tensor, offset: Tensor, picture: Tensor) -> Tensor:
 
 
 def window_mean(values: Tensor, size: int) -> Tensor:
-    """The mean over square windows of an odd size, of what of them lies inside the picture; [B, C, H, W]."""
-    for window in ((size, 1), (1, size)):
-        pad = (window[0] // 2, window[1] // 2)
-        values = functional.avg_pool2d(values, window, 1, pad, count_include_pad=False)
+    """The mean over square windows of an odd size, of what of them lies inside the picture; [B, C, H, W] in float64.
+
+    By running sums, so that large windows cost no more than small ones.
+    """
+    for axis in (-1, -2):
+        length = values.shape[axis]
+        at = torch.arange(length, device=values.device)
+        first, end = (at - size // 2).clamp_min(0), (at + size // 2 + 1).clamp_max(length)
+        sums = torch.cat([torch.zeros_like(values.narrow(axis, 0, 1)), values.cumsum(axis)], axis)
+        total = sums.index_select(axis, end) - sums.index_select(axis, first)
+        count = (end - first).to(values)
+        values = total / (count if axis == -1 else count[:, None])
     return values
 
 

@@ -52,8 +52,8 @@ class PromptEdit(io.ComfyNode):
                 inputs.steps(),
                 inputs.strength(
                     1.0,
-                    "How much of the way to noise and back is walked. 1 changes shapes, from 0.6 down only colors and "
-                    "light change.",
+                    "How much of the way to noise and back is walked. Lower keeps shapes better; too low, and a new "
+                    "color does not arrive.",
                 ),
                 inputs.cfg(1.0),
                 io.Float.Input(
@@ -64,7 +64,7 @@ class PromptEdit(io.ComfyNode):
                     step=0.1,
                     round=0.01,
                     tooltip="Guidance of the source prompt. At 1 the source prompt is the negative of the edit, and "
-                    "the negative prompt is not asked.",
+                    "the negative prompt is only asked in the finish.",
                 ),
                 inputs.seed(),
                 io.Int.Input(

@@ -46,7 +46,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def workflows(session: nox.Session) -> None:
-    """Write workflows/*.json anew from dev/workflows/, with their thumbnails."""
+    """Write workflows/*.json anew from dev/workflows/, with their thumbnails; `-- NAME...` only those."""
     run_part(session, "client", "dev.workflows", *session.posargs)
 
 

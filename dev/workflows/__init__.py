@@ -1,4 +1,4 @@
-"""The shipped workflows: `python -m nox -s workflows` writes workflows/*.json anew, and their thumbnails.
+"""The shipped workflows: `python -m nox -s workflows` writes workflows/*.json anew, and their thumbnails; `-- NAME` one.
 
 A function of the other files describes each of them; there is one file for each shelf, a range of numbers. The node
 schemas come from a running server, so that a workflow cannot fall behind them, and a test holds the shipped files to
@@ -8,6 +8,7 @@ what is built here.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -74,10 +75,11 @@ def thumbnail(workflow: dict[str, Any], server: Server) -> Image.Image:
 
 
 def main() -> None:
-    """Write every workflow and its thumbnail."""
+    """Write every workflow and its thumbnail, or only those that are named."""
+    names = sys.argv[1:] or list(WORKFLOWS)
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, Server(comfyui.find(), Path(scratch), ["--cpu"]) as server:
-        for name in WORKFLOWS:
+        for name in names:
             text = build(name, server.object_info)
             (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
             thumbnail(json.loads(text), server).save(FOLDER / f"{name}.jpg", quality=85)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,3 +47,22 @@ def masked_pair(a: Tensor, b: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def as_8bit(image: Tensor) -> Tensor:
     """A picture in 0..1 as the 8-bit values that ComfyUI saves."""
     return (image.double() * 255).clamp(0, 255).to(torch.uint8)
+
+
+def proof_outside(original: Tensor, result: Tensor, outside: Tensor) -> dict[str, Any]:
+    """Counts of changed pixels outside and inside a mask, in float and as the 8-bit values that are saved.
+
+    original, result: [B, H, W, C]
+    outside:          [B, H, W] bool
+    """
+    saved = as_8bit(original), as_8bit(result)
+    difference = (result - original).abs().amax(-1)
+    return {
+        where: {
+            "pixels": int(area.sum()),
+            "changed": changed_pixels(original, result, area),
+            "changed_8bit": changed_pixels(*saved, area),
+            "largest_difference": float(difference[area].max()) if bool(area.any()) else 0.0,
+        }
+        for where, area in (("outside", outside), ("inside", ~outside))
+    }

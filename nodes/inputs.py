@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from .. import host
 from ..core.noise import SEED_LIMIT
 from ..core.schedule import MEASURES, STEP_COUNTS
+from ..core.seam import BLENDS, Blend
 
 FitInfo = io.Custom("IMG2IMG_FIT")
 InversionInfo = io.Custom("IMG2IMG_INVERSION")
@@ -128,6 +129,19 @@ def step_count() -> io.Combo.Input:
         options=list(STEP_COUNTS),
         optional=True,
         tooltip="exact: run all the steps you asked for. proportional: run steps x strength, as other programs do.",
+    )
+
+
+def blend(default: Blend) -> io.Combo.Input:
+    """How an edit meets the picture around it."""
+    return io.Combo.Input(
+        "blend",
+        options=list(BLENDS),
+        default=default,
+        optional=True,
+        tooltip="hard: a hard edge at the mask. feather: faded out over the feather's pixels outside the mask. "
+        "seamless: colors inside the mask are brought to meet those outside, without an edge, and nothing outside "
+        "changes.",
     )
 
 

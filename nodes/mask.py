@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from comfy_api.latest import io
 
 from .. import host
 from ..core.fit import FILLS, Borders, Size, apply_fit, plan_canvas
 from ..core.mask import composite, resized_mask, soften_outwards
-from ..core.metrics import as_8bit, changed_pixels
+from ..core.metrics import proof_outside
 from ..core.report import Report
+from ..core.seam import Blend, seamless
 from . import inputs
 
 FEATHER_LIMIT = 512
@@ -24,7 +23,17 @@ def _feather(tooltip: str) -> io.Int.Input:
 class KeepUnmasked(io.ComfyNode):
     """Put the original back where the mask is black, and prove it."""
 
-    SEARCH_ALIASES = ["composite", "inpaint paste", "restore unmasked", "stitch", "mask proof", "blend back"]
+    SEARCH_ALIASES = [
+        "composite",
+        "inpaint paste",
+        "restore unmasked",
+        "stitch",
+        "mask proof",
+        "blend back",
+        "seamless clone",
+        "poisson blend",
+        "fix seam",
+    ]
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,21 +48,26 @@ class KeepUnmasked(io.ComfyNode):
                 io.Image.Input("edited", tooltip="The picture after editing, at the same size."),
                 io.Mask.Input("mask", tooltip="White where the edit may show, black where the original must stay."),
                 _feather(
-                    "Fade the edit out over so many pixels outside the mask. 0: a hard edge, nothing outside changes."
+                    "Fade the edit out over so many pixels outside the mask. 0: a hard edge, nothing outside changes. "
+                    "Counts where blend is feather."
                 ),
+                inputs.blend("feather"),
             ],
             outputs=[io.Image.Output(display_name="image"), inputs.report()],
         )
 
     @classmethod
-    def execute(cls, original: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor, feather: int) -> io.NodeOutput:
+    def execute(
+        cls, original: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor, feather: int, blend: Blend = "feather"
+    ) -> io.NodeOutput:
         report = Report(host.versions())
         base, change = _pair(original, edited)
         hard = resized_mask(mask, *change.shape[1:3]).clamp(0, 1)
+        feather = feather if blend == "feather" else 0
         alpha = soften_outwards(hard, feather).expand(len(change), -1, -1)
-        result = composite(alpha[..., None], base, change)
-        proof = _proof(base, result, alpha == 0)
-        return io.NodeOutput(_with_alpha(result, original), report.text(feather=feather, **proof))
+        result = seamless(base, change, hard) if blend == "seamless" else composite(alpha[..., None], base, change)
+        proof = proof_outside(base, result, alpha == 0)
+        return io.NodeOutput(_with_alpha(result, original), report.text(blend=blend, feather=feather, **proof))
 
 
 def _pair(original: torch.Tensor, edited: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,21 +82,6 @@ def _pair(original: torch.Tensor, edited: torch.Tensor) -> tuple[torch.Tensor, t
 
 def _with_alpha(result: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
     return torch.cat([result, original[..., 3:].expand(len(result), -1, -1, -1)], dim=-1)
-
-
-def _proof(original: torch.Tensor, result: torch.Tensor, outside: torch.Tensor) -> dict[str, Any]:
-    """Counts of changed pixels outside and inside, in float and as the 8-bit values that are saved."""
-    saved = as_8bit(original), as_8bit(result)
-    difference = (result - original).abs().amax(-1)
-    return {
-        where: {
-            "pixels": int(area.sum()),
-            "changed": changed_pixels(original, result, area),
-            "changed_8bit": changed_pixels(*saved, area),
-            "largest_difference": float(difference[area].max()) if bool(area.any()) else 0.0,
-        }
-        for where, area in (("outside", outside), ("inside", ~outside))
-    }
 
 
 class OutpaintCanvas(io.ComfyNode):

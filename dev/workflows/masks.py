@@ -92,6 +92,6 @@ def _kept(graph: Graph, sampled: Node, vae: Output, original: Output, mask: Outp
     """The decoded picture with the original put back outside the mask, and the count of changed pixels."""
     graph.column("Result", 420)
     decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=vae)
-    kept = graph.add("Img2ImgKeepUnmasked", original=original, edited=decoded["IMAGE"], mask=mask)
+    kept = graph.add("Img2ImgKeepUnmasked", original=original, edited=decoded["IMAGE"], mask=mask, blend="seamless")
     graph.add("SaveImage", images=kept["image"], filename_prefix=prefix)
     graph.add("PreviewAny", "What changed where", source=kept["report"])

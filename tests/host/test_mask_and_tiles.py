@@ -45,6 +45,29 @@ def test_outside_the_mask_nothing_changes(nodes, feather, batch):
     assert facts["inside"]["changed"] > 0
 
 
+def test_feather_is_what_blend_means_where_nothing_is_said(nodes):
+    """Workflows saved before there was a blend give the bits that they always gave."""
+    keep, values = nodes["Img2ImgKeepUnmasked"], (picture(32, 40), picture(32, 40) * 0.5, box(32, 40))
+    for feather in (0, 3):
+        assert torch.equal(keep.execute(*values, feather).args[0], keep.execute(*values, feather, "feather").args[0])
+    assert torch.equal(keep.execute(*values, 0).args[0], keep.execute(*values, 3, "hard").args[0])
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_seamless_edit_meets_the_original_and_changes_nothing_outside(nodes, channels):
+    original, mask = picture(48, 56, channels=channels) * 0.5, box(48, 56)
+    darker = original[..., :3] * 0.9 + 0.3
+    image, report = nodes["Img2ImgKeepUnmasked"].execute(original, darker, mask, 5, "seamless").args
+    facts = json.loads(report)
+    assert torch.equal(image[mask == 0], original[mask == 0])
+    assert facts["outside"]["changed"] == facts["outside"]["changed_8bit"] == 0
+    assert facts["outside"]["pixels"] == int((mask == 0).sum())
+    assert (facts["blend"], facts["feather"]) == ("seamless", 0)
+    shift = (image[..., :3] - darker)[mask == 1]  # the edit is 0.25 to 0.3 brighter everywhere
+    assert float(shift.max()) < -0.24
+    assert float(shift.min()) > -0.31
+
+
 def test_transparency_is_the_originals(nodes):
     original = picture(16, 16, channels=4)
     image = nodes["Img2ImgKeepUnmasked"].execute(original, picture(16, 16), torch.ones(1, 8, 8), 0).args[0]

@@ -250,7 +250,8 @@ def plan_membrane(free: Tensor) -> list[Level]:
         place = solved.flatten().nonzero().flatten()
         number = torch.full((lattice.numel(),), -1, dtype=torch.int32, device=free.device)
         number[place] = torch.arange(len(place), dtype=torch.int32, device=free.device)
-        numbers.append(number), places.append(place)
+        numbers.append(number)
+        places.append(place)
     return [_level(lattices, numbers, places, i) for i in range(len(lattices))]
 
 
@@ -261,7 +262,7 @@ def _inner(free: Tensor) -> Tensor:
     return rows[:, 0:-2:2] & rows[:, 1:-1:2] & rows[:, 2::2]
 
 
-def _covered(coarse: Tensor, shape: tuple[int, int]) -> Tensor:
+def _covered(coarse: Tensor, shape: torch.Size) -> Tensor:
     """True in the cells whose four corners are points of the coarse lattice."""
     down = torch.cat([coarse[1:], coarse[-1:]]) & coarse
     cells = torch.cat([down[:, 1:], down[:, -1:]], 1) & down

@@ -1,4 +1,5 @@
-"""The shipped workflows: `python -m nox -s workflows` writes workflows/*.json anew, and their thumbnails; `-- NAME` one.
+"""The shipped workflows: `python -m nox -s workflows` writes workflows/*.json anew, and their thumbnails
+(`-- NAME...` only those).
 
 A function of the other files describes each of them; there is one file for each shelf, a range of numbers. The node
 schemas come from a running server, so that a workflow cannot fall behind them, and a test holds the shipped files to
@@ -52,6 +53,7 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "41_soft_mask": masks.soft_mask,
     "42_outpaint": masks.outpaint,
     "43_upscale_4x": masks.upscale,
+    "44_inpaint_a_small_part": masks.small_part,
 }
 
 

@@ -71,6 +71,7 @@ def benchmarks(session: nox.Session) -> None:
         "drift",
         "variations",
         "inpaint",
+        "seams",
         "tiles",
         "demo_world",
         "inversion",

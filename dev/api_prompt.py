@@ -34,6 +34,8 @@ def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt
         node.update(class_type="Img2ImgDemoCheckpoint", inputs={"family": "eps"})
     for node in _of(prompt, "Img2ImgFitImage"):
         node["inputs"]["target"] = min(node["inputs"]["target"], TOY_SIZE)
+    for node in _of(prompt, "Img2ImgCropForMask"):
+        node["inputs"] |= {"target": TOY_SIZE, "context": 2.0}  # it knows whole scenes only: let it see most of one
     for node in _of(prompt, "Img2ImgTiledRefine"):
         node["inputs"] |= {"tile": TOY_SIZE, "overlap": TOY_SIZE // 4}
     for node in _of(prompt, "Img2ImgNullTextOptimize"):

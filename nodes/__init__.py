@@ -14,6 +14,7 @@ from .null_text import NullTextOptimize
 from .preset import StrengthPreset
 from .prompts import PromptSchedule
 from .refine import ProgressiveRefine, RefinePass
+from .region import CropForMask, UncropForMask
 from .restore import RestoreDetail
 from .sampling import GuidedSampler
 from .schedule import StrengthScheduler
@@ -30,6 +31,7 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgAllInOne": AllInOne,
     "Img2ImgDemoCheckpoint": DemoCheckpoint,
     "Img2ImgCompareImages": CompareImages,
+    "Img2ImgCropForMask": CropForMask,
     "Img2ImgFitImage": FitImage,
     "Img2ImgFolderImage": FolderImage,
     "Img2ImgGuidedSampler": GuidedSampler,
@@ -48,6 +50,7 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgStrengthPreset": StrengthPreset,
     "Img2ImgStyleBatch": StyleBatch,
     "Img2ImgTiledRefine": TiledRefine,
+    "Img2ImgUncropForMask": UncropForMask,
     "Img2ImgUnfitImage": UnfitImage,
 }
 
@@ -60,6 +63,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgAllInOne": "Image to Image (All in One)",
     "Img2ImgDemoCheckpoint": "Demo Checkpoint (a toy)",
     "Img2ImgCompareImages": "Compare Images",
+    "Img2ImgCropForMask": "Crop for Mask (inpaint)",
     "Img2ImgFitImage": "Fit Image",
     "Img2ImgFolderImage": "Folder Image",
     "Img2ImgGuidedSampler": "Guided Sampler",
@@ -78,5 +82,6 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgStrengthPreset": "Strength Preset",
     "Img2ImgStyleBatch": "Style Batch",
     "Img2ImgTiledRefine": "Tiled Refine",
+    "Img2ImgUncropForMask": "Uncrop for Mask (stitch)",
     "Img2ImgUnfitImage": "Unfit Image",
 }

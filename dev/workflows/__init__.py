@@ -54,6 +54,7 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "41_soft_mask": masks.soft_mask,
     "42_outpaint": masks.outpaint,
     "43_upscale_4x": masks.upscale,
+    "44_inpaint_a_small_part": masks.small_part,
 }
 
 

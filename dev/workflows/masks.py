@@ -1,4 +1,4 @@
-"""Parts of a picture, 40 to 43: masks, a larger canvas, and tiles."""
+"""Parts of a picture, 40 to 44: masks, a larger canvas, and tiles."""
 
 from __future__ import annotations
 
@@ -75,6 +75,27 @@ def upscale(graph: Graph) -> None:
     graph.column("Result", 420)
     graph.add("SaveImage", images=refined["image"], filename_prefix="upscale_4x")
     graph.add("PreviewAny", "Report", source=refined["report"])
+
+
+def small_part(graph: Graph) -> None:
+    """A small part painted at the model's full size, and put back without a seam."""
+    checkpoint = parts.checkpoint(graph)
+    graph.column("Picture")
+    loaded = graph.add("LoadImage", image="example.png")["IMAGE"]
+    mask = _box(graph, "A box stands in for your mask. Paint your own: right click Load Image, Open in Mask Editor.")
+    graph.column("The part")
+    part = graph.add("Img2ImgCropForMask", image=loaded, mask=mask, target=512, context=0.5)
+    graph.note("The part under the mask, with its surroundings, as large as the model likes it.", 110)
+    positive, negative = parts.prompts(graph, checkpoint["CLIP"], "a red house, watercolor painting", UNWANTED)
+    latent, schedule = parts.start(graph, part["image"], checkpoint, strength=0.8)
+    sampled = parts.noise_and_sample(
+        graph, checkpoint, positive, negative, latent, schedule, cfg=7.5, mask=part["mask"]
+    )
+    graph.column("Result", 420)
+    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
+    whole = graph.add("Img2ImgUncropForMask", image=decoded["IMAGE"], crop_info=part["crop info"], original=loaded)
+    graph.add("SaveImage", images=whole["image"], filename_prefix="inpaint_a_small_part")
+    graph.add("PreviewAny", "What changed where", source=whole["report"])
 
 
 def _box(graph: Graph, text: str) -> Output:

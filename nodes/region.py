@@ -1,0 +1,123 @@
+"""CropForMask and UncropForMask: a small part painted at the model's full size."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from .. import host
+from ..core.metrics import proof_outside
+from ..core.region import Region, cut_out, plan_region, put_back
+from ..core.report import Report
+from ..core.seam import Blend
+from . import inputs
+
+CropInfo = io.Custom("IMG2IMG_CROP")
+
+
+class CropForMask(io.ComfyNode):
+    """The part of a picture under a mask, at the size the model likes."""
+
+    SEARCH_ALIASES = ["inpaint crop", "crop and stitch", "crop by mask", "mask detailer", "inpaint full resolution"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgCropForMask",
+            display_name="Crop for Mask (inpaint)",
+            category="img2img/mask",
+            description="Cuts out what the mask shows, with its surroundings, at the size the model likes, so that a "
+            "small part is painted in full detail. Uncrop for Mask puts it back.",
+            inputs=[
+                io.Image.Input("image", tooltip="The whole picture."),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="White where the picture may change. One box goes around all that is white. Several masks "
+                    "for one picture give a part each, as a batch.",
+                ),
+                io.Int.Input(
+                    "target",
+                    default=512,
+                    min=0,
+                    max=8192,
+                    tooltip="Length of the part's longer side in pixels when it is painted. 512 suits SD1.5, 1024 "
+                    "suits SDXL, SD3 and Flux. 0 keeps the picture's own scale.",
+                ),
+                io.Float.Input(
+                    "context",
+                    default=0.5,
+                    min=0.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="How much of its surroundings the model sees on each side, as a share of the white part's "
+                    "longer side. More context fits better, less gives finer detail.",
+                ),
+                io.Int.Input(
+                    "multiple",
+                    default=8,
+                    min=1,
+                    max=256,
+                    optional=True,
+                    tooltip="Both sides become whole multiples of this. 8 suits SD1.5 and SDXL, 16 suits SD3, Flux "
+                    "and Qwen-Image.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image"),
+                io.Mask.Output(display_name="mask", tooltip="The mask of the part, for the sampler."),
+                CropInfo.Output(display_name="crop info", tooltip="Connect to Uncrop for Mask."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: torch.Tensor, mask: torch.Tensor, target: int, context: float, multiple: int = 8
+    ) -> io.NodeOutput:
+        region = plan_region(image, mask, target, context, multiple)
+        return io.NodeOutput(*cut_out(image, region), region)
+
+
+class UncropForMask(io.ComfyNode):
+    """The painted part back at its place, without a seam."""
+
+    SEARCH_ALIASES = ["inpaint stitch", "crop and stitch", "uncrop", "paste back", "seamless"]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Img2ImgUncropForMask",
+            display_name="Uncrop for Mask (stitch)",
+            category="img2img/mask",
+            description="Puts a painted part back into the whole picture at its place and size, without a seam. "
+            "The report counts the pixels that changed outside the mask.",
+            inputs=[
+                io.Image.Input("image", tooltip="The painted part, at the size Crop for Mask gave it."),
+                CropInfo.Input("crop_info", tooltip="From Crop for Mask: where the part lies."),
+                io.Image.Input("original", tooltip="The whole picture that went into Crop for Mask."),
+                inputs.blend("seamless"),
+                io.Int.Input(
+                    "feather",
+                    default=8,
+                    min=0,
+                    max=512,
+                    optional=True,
+                    tooltip="Pixels that the part fades over outside the mask. Counts where blend is feather.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="image"), inputs.report()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        crop_info: Region,
+        original: torch.Tensor,
+        blend: Blend = "seamless",
+        feather: int = 8,
+    ) -> io.NodeOutput:
+        report = Report(host.versions())
+        result, outside = put_back(image, crop_info, original, blend, feather)
+        whole = original.expand(len(result), -1, -1, -1)
+        facts = {"blend": blend, "feather": feather if blend == "feather" else 0} | crop_info.describe()
+        return io.NodeOutput(result, report.text(**facts, **proof_outside(whole, result, outside)))

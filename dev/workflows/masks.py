@@ -102,9 +102,9 @@ def _box(graph: Graph, text: str) -> Output:
     """A white box on black, and a note that tells how to paint a mask instead."""
     graph.column("Mask")
     ground = graph.add("SolidMask", "Keep", value=0.0, width=512, height=512)
-    box = graph.add("SolidMask", "Change", value=1.0, width=200, height=200)
+    box = graph.add("SolidMask", "Change", value=1.0, width=272, height=264)
     graph.note(text, 110)
-    return graph.add("MaskComposite", destination=ground["MASK"], source=box["MASK"], x=56, y=200, operation="add")[
+    return graph.add("MaskComposite", destination=ground["MASK"], source=box["MASK"], x=96, y=192, operation="add")[
         "MASK"
     ]
 

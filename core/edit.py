@@ -23,7 +23,7 @@ DrawNoise = Callable[[float, float], Tensor]
 """Unit noise for the step between two sigmas, as ``StepNoise`` draws it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EditStep:
     """What one step of an edit came to.
 
@@ -106,7 +106,7 @@ def finish(
         yield EditStep(state if sigma_next == 0 else denoised, sigma, None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Edit:
     """All that an edit is made with, besides the picture and the model; the fields are those of ``prompt_edit``.
 

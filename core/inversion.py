@@ -21,7 +21,7 @@ InputDivisor = Callable[[float], float]
 """1 / c_in of Karras et al. 2022 (arXiv:2206.00364, sec. 5): what a model divides its input by at a sigma."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inversion:
     """An inverted picture: what IMG2IMG_INVERSION holds.
 

@@ -28,7 +28,7 @@ from .multistep import multistep
 from .verdict import MidpointError, Residual, RoundTripError, corrections_residual, path_residual, rounding_residual
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ascent:
     """What a way up is made with; each method takes of it what it needs.
 
@@ -50,7 +50,7 @@ class Ascent:
     watch: Callable[[Tensor], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Walk:
     """What a method found on its way up; the fields are those of ``Inversion``."""
 
@@ -60,7 +60,7 @@ class Walk:
     trajectory: tuple[Tensor, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Method:
     """A way from a picture to noise and back.
 

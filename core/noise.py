@@ -18,7 +18,7 @@ ItemKey = tuple[int, int]
 """(seed, item): what the noise of one picture of a batch is drawn from."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoisedRecord:
     """What a noised LATENT carries along, so that sampling it loses nothing to rounding.
 

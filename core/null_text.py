@@ -41,7 +41,7 @@ class GuidedModel(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NullTextInversion(Inversion):
     """An inversion whose way down is DDIM's under guidance, with an embedding of its own at each step.
 
@@ -53,7 +53,7 @@ class NullTextInversion(Inversion):
     negative: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NullTextStep:
     """What was found for one step.
 

@@ -21,7 +21,7 @@ FITTED, REPAINTED = 0.05, 0.15
 """Residuals up to which the fit stands and from which on the edited picture does; both are blended between."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Restored:
     """A picture with its detail given back.
 

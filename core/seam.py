@@ -32,7 +32,7 @@ AROUND = (0.25, 0.5, 0.25, 0.5, 1.0, 0.5, 0.25, 0.5, 0.25)  # bilinear interpola
 STRIP = 256  # rows of a picture that are put together at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Level:
     """The points of one lattice that are solved: every pixel, every second, every fourth...
 

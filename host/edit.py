@@ -34,7 +34,7 @@ ALONE = {"area", "mask", "control", "gligen", "hooks", "strength", "default", "t
 """What a prompt's entry can carry that keeps it from being asked together with another prompt."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EditGuidance(Guidance):
     """Guidance of an edit: besides, what the picture shows now.
 
@@ -155,7 +155,7 @@ FIND_STEPS, FIND_STRENGTH = 7, 0.8
 """The short edit that finds a mask; more steps, or other strengths, find no better one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EditSettings:
     """How to edit, besides guidance and sigmas.
 
@@ -175,7 +175,7 @@ class EditSettings:
     threshold: float = 0.4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Edited:
     """What an edit gave.
 

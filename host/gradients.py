@@ -106,7 +106,7 @@ class GradientSampler(Solver):
                 return parts, self.function(parts, embedding, clean)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SolvedWithGradients:
     """What a function of core found, the model in parts that it asked, and the seconds it took."""
 

@@ -16,7 +16,7 @@ from .conditioning import resolve_prompts
 from .schedule import model_sampling
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Guidance:
     """What a run is guided by: a MODEL, what the picture should and should not show, and how strictly.
 
@@ -53,7 +53,7 @@ class CountingGuider(comfy.samplers.CFGGuider):
         return super().predict_noise(x, timestep, model_options or {}, seed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NullTextGuidance(Guidance):
     """Guidance whose negative prompt changes at every step.
 

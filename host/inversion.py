@@ -33,7 +33,7 @@ from .schedule import noise_schedule
 from .solver import solve
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class InversionSettings:
     """How to invert.
 
@@ -51,7 +51,7 @@ class InversionSettings:
     report: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inverted:
     """An inversion, what its way up shows of its quality, and what it took."""
 

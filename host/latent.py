@@ -27,7 +27,7 @@ Latent = io.Latent.Type
 """ComfyUI's LATENT: a dictionary with ``samples`` [B, C, ...] and, where it has them, a mask and more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class OpenLatent:
     """A LATENT with everything checked.
 

@@ -14,7 +14,7 @@ from ..core.mask import MaskKind, mask_kind, soft_mask_at
 from .schedule import noise_schedule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunMask:
     """A mask ready for sampling.
 

@@ -32,7 +32,7 @@ from .sampling import Sampled, Start, sample
 from .vae import decode
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PassRun:
     """One pass that was run.
 
@@ -61,7 +61,7 @@ class PassRun:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Refined:
     """What a refinement gave.
 
@@ -85,7 +85,7 @@ class Refined:
         return sum((one.run.work for one in self.passes), Work())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Refinement:
     """Everything a refinement needs, checked.
 

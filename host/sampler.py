@@ -22,7 +22,7 @@ def sampler_names() -> list[str]:
     return list(comfy.samplers.KSampler.SAMPLERS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sampler:
     """A SAMPLER and what reports call it: its name, or for a connected one the name of its function."""
 

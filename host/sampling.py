@@ -25,7 +25,7 @@ from .progress import Progress
 from .sampler import Sampler
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Start:
     """Where a run starts.
 
@@ -41,7 +41,7 @@ class Start:
     state: Tensor | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sampled:
     """What a run gave.
 

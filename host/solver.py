@@ -68,7 +68,7 @@ class FunctionSampler(Solver):
         return self.function(denoise, x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solved:
     """What a solver gave, and what it took."""
 

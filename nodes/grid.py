@@ -156,7 +156,7 @@ class StrengthGrid(io.ComfyNode):
         return io.NodeOutput(sheet, {"samples": torch.cat([one.run.samples for one in shown])}, text, ui=panel)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Shown:
     """A run of the grid: its latent, its picture, what stands under it, and how like the input it is."""
 
@@ -198,7 +198,7 @@ def _settings_of(cell: Cell, shared: StrengthSettings) -> StrengthSettings:
     return replace(shared, scheduler=cell.scheduler, steps=cell.steps, strength=cell.strength)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Painter:
     """What all cells of a grid share.
 

@@ -95,7 +95,7 @@ class NullTextOptimize(io.ComfyNode):
         return io.NodeOutput(made, text, ui={inputs.INVERSION_PANEL: [plain(facts)]})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
     """How to optimize; ``start`` is the prompt whose embedding it starts from."""
 

@@ -188,7 +188,7 @@ class Sheet:
         host.tell_browser("img2img.variations", **self._payload(first))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Painter:
     """What all variations of a run share.
 

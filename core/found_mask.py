@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 LEAST = 0.05
@@ -29,10 +28,3 @@ def found_mask(change: Tensor, threshold: float) -> Tensor:
     rank = min(flat.shape[1] - 1, round(STRONG * (flat.shape[1] - 1)))
     strong = flat.sort(1).values[:, rank].clamp_min(LEAST).view(-1, *[1] * (change.ndim - 1))
     return (strength / strong / threshold - 0.5).clamp(0, 1)
-
-
-def overlap(found: Tensor, true: Tensor) -> Tensor:
-    """Intersection over union of two masks [B, H, W] (0.5 and above counts), for each item; 1 where both are empty."""
-    one, other = found >= 0.5, true >= 0.5
-    union = (one | other).flatten(1).sum(1)
-    return torch.where(union > 0, (one & other).flatten(1).sum(1) / union.clamp_min(1), 1.0)

@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from img2img_studio.core.found_mask import found_mask, overlap
+from img2img_studio.core.found_mask import found_mask
+
+
+def overlap(found, true):
+    """Intersection over union of two masks [B, H, W] (0.5 and above counts), for each item; 1 where both are empty."""
+    one, other = found >= 0.5, true >= 0.5
+    union = (one | other).flatten(1).sum(1)
+    return torch.where(union > 0, (one & other).flatten(1).sum(1) / union.clamp_min(1), 1.0)
 
 
 @pytest.fixture

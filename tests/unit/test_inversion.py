@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from img2img_studio.benchmarks.compared_methods import fireflow
 from img2img_studio.core.inversion import (
     Inversion,
     ancestral_mean,
@@ -16,6 +17,7 @@ from img2img_studio.core.inversion import (
     pinned_corrections,
 )
 from img2img_studio.core.inversion_methods import METHODS, Ascent, invert, method_named, run_back
+from img2img_studio.core.multistep import multistep
 
 SPREAD = 0.7  # of the pictures around their mean
 MEAN = 0.5
@@ -167,3 +169,63 @@ def test_every_method_of_the_table_goes_up_and_comes_back(picture, name, flow, k
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match=r"method must be one of corrected, .*, got 'best'"):
         method_named("best")
+
+
+def round_trip(method, picture, flow, steps):
+    """The state at the top, and the root mean square error of the way back down."""
+    sigmas = levels(steps, flow)
+    *_, top = method(denoiser(flow), picture, sigmas, scale(flow))
+    *_, back = method(denoiser(flow), top, sigmas[::-1], scale(flow))
+    return top, float((back - picture).square().mean().sqrt())
+
+
+def order(errors):
+    return math.log2(errors[0] / errors[1])
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_the_path_is_of_second_order(picture, flow):
+    exact = exact_top(picture, levels(1, flow)[1], flow)
+    errors = [float((round_trip(multistep, picture, flow, steps)[0] - exact).abs().max()) for steps in (80, 160)]
+    assert order(errors) > 1.7
+
+
+@pytest.mark.parametrize(("flow", "least"), [(False, 2.7), (True, 1.7)])
+def test_the_error_of_a_round_trip_falls_with_its_order(picture, flow, least):
+    errors = [round_trip(multistep, picture, flow, steps)[1] for steps in (80, 160)]
+    assert order(errors) > least
+
+
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("steps", [10, 20, 40])
+def test_a_round_trip_is_better_than_what_the_method_comes_from(picture, flow, steps):
+    assert round_trip(multistep, picture, flow, steps)[1] < 0.7 * round_trip(fireflow, picture, flow, steps)[1]
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_one_call_a_step_and_one_at_the_start(picture, flow):
+    calls = []
+
+    def denoise(x, sigma):
+        calls.append(sigma)
+        return denoiser(flow)(x, sigma)
+
+    states = list(multistep(denoise, picture, levels(6, flow), scale(flow)))
+    assert len(states) == 6
+    assert len(calls) == 7
+    assert min(calls) > 0
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_where_the_denoised_picture_is_certain_the_round_trip_is_exact(picture, flow):
+    """The path is a straight line then."""
+    sigmas = levels(4, flow)
+    top = (1 - sigmas[-1] if flow else 1) * picture + sigmas[-1] * torch.randn_like(picture)
+    *_, back = multistep(lambda x, sigma: picture, top, sigmas[::-1], scale(flow))
+    assert torch.allclose(back, picture, atol=1e-12)
+
+
+def test_an_item_alone_is_the_item_in_the_batch(picture):
+    *_, together = multistep(denoiser(True), picture, levels(5, True), scale(True))
+    *_, alone = multistep(denoiser(True), picture[1:], levels(5, True), scale(True))
+    assert torch.equal(together[1:], alone)

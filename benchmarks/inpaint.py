@@ -2,7 +2,7 @@
 
 Fifty held-out scenes of the demo world. Each keeps its layout, and its object gets another color: a box
 around the object is painted anew under the caption that names the other color, through the whole chain of the example
-workflow: VAE Encode, SDEdit Noise, Guided Sampler, VAE Decode, Keep Unmasked. The reader of benchmarks/reader.py says
+workflow: VAE Encode, Noise Latent, Guided Sampler, VAE Decode, Keep Unmasked. The reader of benchmarks/reader.py says
 which color it sees in the result, and, as the ceiling, in the scene drawn in the other color.
 """
 

@@ -1,4 +1,4 @@
-"""Tiled Refine on the demo checkpoint: seams, memory and time.
+"""Upscale on the demo checkpoint: seams, memory and time.
 
 Seams: the mean gradient across the lines where tiles begin and end, against that across the other borders of latent
 cells, which a VAE's decoder paints a little harder everywhere. Both are set against the same lines of the picture
@@ -51,7 +51,7 @@ class Setting:
         self.host = host
 
     def refine(self, image: torch.Tensor, strength: float, steps: int, tile: int, overlap: int) -> Any:
-        """IMAGE and the report of Tiled Refine, at the picture's own size and under the empty prompt."""
+        """IMAGE and the report of Upscale, at the picture's own size and under the empty prompt."""
         toy = self.toy
         refined, report = self.nodes["Img2ImgTiledRefine"].execute(
             image, toy.vae, toy.model, toy.empty, toy.empty, 1.0, strength, steps, 1.0, "euler", "normal", SEED, tile,
@@ -79,7 +79,7 @@ def seams(setting: Setting) -> None:
         excess = _hardness(tiled, plan_tiles(side, side, tile // CELL, overlap // CELL))
         excess /= _hardness(whole, plan_tiles(side, side, tile // CELL, overlap // CELL))
         results.write(
-            f"Tiled Refine, tiles of {tile} px: gradient across tile borders against inside", f"{excess:.3f}",
+            f"Upscale, tiles of {tile} px: gradient across tile borders against inside", f"{excess:.3f}",
             f"{1 - SEAM_LIMIT:.2f} to {1 + SEAM_LIMIT:.2f}", results.processor(),
         )  # fmt: skip
 
@@ -144,7 +144,7 @@ def memory(setting: Setting) -> None:
         assert report["rows"] == report["columns"] <= a_side
         peaks.append(live.peak)
     results.write(
-        f"Tiled Refine, peak memory beside whole pictures, {LARGE} px against {SMALL} px",
+        f"Upscale, peak memory beside whole pictures, {LARGE} px against {SMALL} px",
         f"{peaks[1] / peaks[0]:.3f} ({peaks[0] / 2**20:.0f} MiB)", f"at most {MEMORY_LIMIT}", results.processor(),
     )  # fmt: skip
 
@@ -154,7 +154,7 @@ def evaluations(setting: Setting) -> None:
     pairs = [[_seconds_each(setting, side) for side in (SMALL, LARGE)] for _ in range(PAIRS)]
     ratio = statistics.median(large / small for small, large in pairs)
     results.write(
-        f"Tiled Refine, time of a tile's evaluation, {LARGE} px against {SMALL} px", f"{ratio:.3f}",
+        f"Upscale, time of a tile's evaluation, {LARGE} px against {SMALL} px", f"{ratio:.3f}",
         f"at most {EVALUATION_LIMIT}", results.processor(),
     )  # fmt: skip
 
@@ -199,7 +199,7 @@ def against_stock(setting: Setting) -> None:
 
     ratio = median_ratio(ours, by_hand, PAIRS)
     results.write(
-        "Tiled Refine against a KSampler call for each tile and tiled VAE, time", f"{ratio:.3f}",
+        "Upscale against a KSampler call for each tile and tiled VAE, time", f"{ratio:.3f}",
         f"at most {STOCK_LIMIT:g}", results.processor(),
     )  # fmt: skip
 

@@ -155,7 +155,7 @@ def _check(painted: Tensor, region: Region, original: Tensor) -> None:
     if original.shape[1:3] != region.mask.shape[1:]:
         raise ValueError(
             f"original is {original.shape[2]} x {original.shape[1]} pixels, but the part was cut from "
-            f"{region.mask.shape[2]} x {region.mask.shape[1]}: connect the picture that went into Crop for Mask"
+            f"{region.mask.shape[2]} x {region.mask.shape[1]}: connect the picture that went into Inpaint Crop"
         )
     if len(region.mask) > 1 and len(painted) != len(region.mask):
         raise ValueError(f"image: {len(painted)} parts for {len(region.mask)} masks; connect one painted part for each")

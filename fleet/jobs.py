@@ -125,9 +125,9 @@ def _by_picture(prompt: Prompt, folder: Path | None) -> list[Cut]:
     if len(loaders) != 1:
         raise FleetError(
             f"--folder: the workflow has {len(loaders)} nodes that load a picture, and it is not clear which one is "
-            "meant. Have one Folder Image in it, or one Load Image."
+            "meant. Have one Batch Folder in it, or one Load Image."
             if loaders
-            else "--folder: the workflow loads no picture. Have a Folder Image or a Load Image in it."
+            else "--folder: the workflow loads no picture. Have a Batch Folder or a Load Image in it."
         )
     stems = Counter(picture.stem.casefold() for picture in pictures)
     names = [

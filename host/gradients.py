@@ -134,7 +134,7 @@ def solve_with_gradients(
             raise
         raise ValueError(
             f"model: ComfyUI runs {type(guidance.model.model).__name__} in a way that overwrites what gradients need; "
-            f"use the method exact or pinned of DDIM Invert, which give the picture back at any cfg without gradients"
+            f"use the method exact or pinned of Invert to Noise: they give the picture back at any cfg, no gradients"
         ) from error
     finally:
         comfy.model_management.soft_empty_cache()
@@ -151,7 +151,7 @@ def _negative_embedding(guider: CountingGuider) -> Tensor:
     if found or len(negatives) != 1 or any(one.get("hooks") for one in guider.conds["positive"]):
         raise ValueError(
             f"positive and negative: with {found or 'several prompts in one'}, there is no single embedding to "
-            f"optimise; connect plain prompts, or use the method exact or pinned of DDIM Invert"
+            f"optimise; connect plain prompts, or use the method exact or pinned of Invert to Noise"
         )
     embedding = negatives[0]["model_conds"].get("c_crossattn")
     if embedding is None:
@@ -169,5 +169,5 @@ def _claim(parts: GuidedParts, purpose: str, size: int, clean: Tensor) -> None:
     if needed > free:
         raise ValueError(
             f"latent: null-text optimisation needs {text} on {clean.device}; use a smaller picture, or the method "
-            f"exact or pinned of DDIM Invert, which give the picture back at any cfg without gradients"
+            f"exact or pinned of Invert to Noise: they give the picture back at any cfg, no gradients"
         )

@@ -64,7 +64,9 @@ def check_inversion(model: ModelPatcher, inversion: Inversion) -> None:
     """Raise ValueError where an inversion cannot have been made with this model."""
     open_latent(model, {"samples": inversion.clean})
     if inversion.flow != noise_schedule(model).flow:
-        raise ValueError("inversion: it was made with a model of another family; connect the same model to DDIM Invert")
+        raise ValueError(
+            "inversion: it was made with a model of another family; connect the same model to Invert to Noise"
+        )
 
 
 def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settings: InversionSettings) -> Inverted:

@@ -19,14 +19,13 @@ from .sampling import sample_latent
 class AllInOne(io.ComfyNode):
     """The whole chain in one node."""
 
-    SEARCH_ALIASES = ["img2img", "image to image", "simple", "ksampler", "inpaint", "denoise"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgAllInOne",
             display_name="Image to Image (All in One)",
             category="img2img",
+            search_aliases=["img2img", "image to image", "simple", "ksampler", "inpaint", "denoise"],
             description="Picture in, picture out: encodes, noises, samples under the prompt and decodes. The same "
             "bits as the chain of single nodes.",
             inputs=[

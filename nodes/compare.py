@@ -24,14 +24,13 @@ EQUAL_DECIBELS = 200.0  # the PSNR of equal pictures is infinite, which neither 
 class StrengthPlot(io.ComfyNode):
     """Draws signal to noise, executed steps and signal left."""
 
-    SEARCH_ALIASES = ["denoise", "sigmas", "SNR", "alpha bar", "visualize schedule", "curve", "graph"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgStrengthPlot",
             display_name="Strength Plot",
             category="img2img/compare",
+            search_aliases=["denoise", "sigmas", "SNR", "alpha bar", "visualize schedule", "curve", "graph"],
             description="Draws what each strength means on this model: how much of the picture is left at the start, "
             "how many steps are executed, and how the signal fades over the timesteps.",
             inputs=[
@@ -82,14 +81,13 @@ class StrengthPlot(io.ComfyNode):
 class CompareImages(io.ComfyNode):
     """How far two pictures are apart, in numbers."""
 
-    SEARCH_ALIASES = ["mse", "psnr", "ssim", "difference", "quality", "metrics", "compare"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgCompareImages",
-            display_name="Compare Images",
+            display_name="Compare Images (before/after)",
             category="img2img/compare",
+            search_aliases=["mse", "psnr", "ssim", "difference", "quality", "metrics", "before after"],
             description="Measures how far two pictures of one size are apart: mean squared error, PSNR in decibel and "
             "structural similarity.",
             inputs=[

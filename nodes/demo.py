@@ -9,6 +9,7 @@ from PIL import Image
 
 from .. import host
 from ..core.sheet import from_pillow
+from . import inputs
 
 FOLDER = Path(__file__).parent.parent / "demo"
 FAMILIES = ("eps", "flow")
@@ -17,14 +18,13 @@ FAMILIES = ("eps", "flow")
 class DemoCheckpoint(io.ComfyNode):
     """A toy model for first tries."""
 
-    SEARCH_ALIASES = ["checkpoint", "load checkpoint", "example model", "tiny model", "test model"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgDemoCheckpoint",
             display_name="Demo Checkpoint (a toy)",
             category="img2img/demo",
+            search_aliases=["checkpoint", "load checkpoint", "example model", "tiny model", "test model"],
             description="A toy model of a small painted world: houses, trees, boats and cars, by day, at sunset and at "
             "night, in three seasons and five styles, at 128 x 128 pixels. For trying the pack before any download.",
             inputs=[

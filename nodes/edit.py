@@ -32,14 +32,21 @@ def _threshold(optional: bool) -> io.Float.Input:
 class PromptEdit(io.ComfyNode):
     """Change what two prompts disagree about."""
 
-    SEARCH_ALIASES = ["edit", "prompt edit", "FlowEdit", "change object", "replace", "instruct", "inversion free"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgPromptEdit",
             display_name="Edit by Words",
             category="img2img/sampling",
+            search_aliases=[
+                "edit",
+                "prompt edit",
+                "FlowEdit",
+                "change object",
+                "replace",
+                "instruct",
+                "inversion free",
+            ],
             description="Say what the picture shows now and what it should show. What the two prompts disagree about "
             "changes, the rest stays. No inversion, no mask, any model.",
             inputs=[
@@ -142,16 +149,22 @@ class PromptEdit(io.ComfyNode):
 class PromptMask(io.ComfyNode):
     """Find where two prompts disagree."""
 
-    SEARCH_ALIASES = ["auto mask", "DiffEdit", "find object", "segment by prompt", "mask by words", "inpaint mask"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgPromptMask",
             display_name="Mask by Words",
             category="img2img/mask",
+            search_aliases=[
+                "auto mask",
+                "DiffEdit",
+                "find object",
+                "segment by prompt",
+                "mask by words",
+                "inpaint mask",
+            ],
             description="Finds where two prompts disagree about a picture, as a mask for inpainting, Keep Unmasked or "
-            "Tiled Refine. For objects and colors; light, season and style are everywhere.",
+            "Upscale. For objects and colors; light, season and style are everywhere.",
             inputs=[
                 inputs.model(),
                 _source(),

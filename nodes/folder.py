@@ -10,19 +10,25 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.noise import SEED_LIMIT
+from . import inputs
 
 
 class FolderImage(io.ComfyNode):
     """The next picture of a folder at every run."""
 
-    SEARCH_ALIASES = ["batch folder", "load images from folder", "image directory", "batch process", "loop images"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgFolderImage",
-            display_name="Folder Image",
+            display_name="Batch Folder",
             category="img2img/image",
+            search_aliases=[
+                "batch folder",
+                "load images from folder",
+                "image directory",
+                "batch process",
+                "loop images",
+            ],
             description="Loads one picture of a folder at every queued run, the next one each time. Queue as many runs "
             "as there are pictures.",
             inputs=[

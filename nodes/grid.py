@@ -35,8 +35,6 @@ def read_axes(rows: str, row_values: str, columns: str, column_values: str) -> t
 class StrengthGrid(io.ComfyNode):
     """Try two settings against each other."""
 
-    SEARCH_ALIASES = ["XY plot", "xyz plot", "grid", "compare samplers", "contact sheet", "parameter sweep"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         def axis(name: str, default: str, values: str) -> list[Any]:
@@ -54,10 +52,11 @@ class StrengthGrid(io.ComfyNode):
                 ),
             ]
 
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgStrengthGrid",
-            display_name="Strength Grid",
+            display_name="Strength Grid (XY plot)",
             category="img2img/compare",
+            search_aliases=["XY plot", "xyz plot", "grid", "compare samplers", "contact sheet", "parameter sweep"],
             description="Repaints one picture with every pair of two settings and shows them as a labelled table. "
             "Equal cells run once.",
             inputs=[

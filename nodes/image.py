@@ -13,14 +13,13 @@ from . import inputs
 class FitImage(io.ComfyNode):
     """Bring a picture to a size the model likes."""
 
-    SEARCH_ALIASES = ["resize", "resolution", "letterbox", "pad image", "crop image", "resize and fill"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgFitImage",
-            display_name="Fit Image",
+            display_name="Fit Image (resize)",
             category="img2img/image",
+            search_aliases=["resize", "resolution", "letterbox", "pad image", "crop image", "resize and fill"],
             description="Scales, pads or crops a picture to a size the model likes. Unfit Image takes it back.",
             inputs=[
                 io.Image.Input("image", tooltip="The picture or batch of pictures to bring to size."),
@@ -74,14 +73,13 @@ class FitImage(io.ComfyNode):
 class UnfitImage(io.ComfyNode):
     """Take a fitted picture back to its first size."""
 
-    SEARCH_ALIASES = ["unpad", "uncrop", "restore size", "resize back"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgUnfitImage",
-            display_name="Unfit Image",
+            display_name="Unfit Image (restore size)",
             category="img2img/image",
+            search_aliases=["unpad", "uncrop", "restore size", "resize back"],
             description="Undoes Fit Image: takes the padding off, scales back, and puts cut borders back in place.",
             inputs=[
                 io.Image.Input("image", tooltip="The picture after sampling, at the size Fit Image gave it."),
@@ -104,14 +102,13 @@ class UnfitImage(io.ComfyNode):
 class MatchColors(io.ComfyNode):
     """Give a picture the colours of another one."""
 
-    SEARCH_ALIASES = ["color match", "color transfer", "colour correction", "match histogram", "fix colors"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgMatchColors",
             display_name="Match Colors",
             category="img2img/image",
+            search_aliases=["color match", "color transfer", "colour correction", "match histogram", "fix colors"],
             description="Gives a picture the colours of a reference, for instance those it had before it "
             "was repainted.",
             inputs=[

@@ -1,8 +1,9 @@
-"""Inputs that several nodes share: one wording, one default, one range each."""
+"""What the schemas of several nodes share: one wording, one default, one range for each input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from comfy_api.latest import io
 
@@ -17,6 +18,16 @@ Passes = io.Custom("IMG2IMG_PASSES")
 
 INVERSION_PANEL = "img2img_inversion"
 """Under this key goes what the body of an inversion node shows."""
+
+
+@dataclass(eq=False, repr=False)
+class Schema(io.Schema):
+    """A schema that says under which words the search should find its node.
+
+    ComfyUI passes them on to its frontend since 0.11; before, they do nothing.
+    """
+
+    search_aliases: list[str] = field(default_factory=list)
 
 
 def model() -> io.Model.Input:

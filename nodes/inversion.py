@@ -24,14 +24,20 @@ from . import inputs
 class DDIMInvert(io.ComfyNode):
     """Find the noise a picture could have come from."""
 
-    SEARCH_ALIASES = ["unsampler", "inversion", "ddim inversion", "invert image", "noise inversion", "reconstruct"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="DDIMInvert",
-            display_name="DDIM Invert",
+            display_name="Invert to Noise (DDIM)",
             category="img2img/inversion",
+            search_aliases=[
+                "unsampler",
+                "inversion",
+                "ddim inversion",
+                "invert image",
+                "noise inversion",
+                "reconstruct",
+            ],
             description="Turns a real picture into the noise it could have come from, so that Inversion Sampler can "
             "give it back under the same prompt or edit it under another one.",
             inputs=[
@@ -152,21 +158,20 @@ def _judged(guidance: host.Guidance, found: host.Inverted, grade: bool) -> dict[
 class InversionSampler(io.ComfyNode):
     """From the noise of a picture to the picture, or an edit of it."""
 
-    SEARCH_ALIASES = ["unsampler", "resample", "inversion edit", "prompt edit", "reconstruct"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgInversionSampler",
             display_name="Inversion Sampler",
             category="img2img/inversion",
+            search_aliases=["unsampler", "resample", "inversion edit", "prompt edit", "reconstruct"],
             description="Runs an inverted picture back down: under its own prompt it comes back, "
             "under a new prompt it is edited.",
             inputs=[
                 inputs.model(),
                 inputs.positive(),
                 inputs.negative(),
-                inputs.InversionInfo.Input("inversion", tooltip="From DDIM Invert, made with the same model."),
+                inputs.InversionInfo.Input("inversion", tooltip="From Invert to Noise, made with the same model."),
                 inputs.cfg(),
                 io.Float.Input(
                     "preserve",

@@ -23,24 +23,24 @@ def _feather(tooltip: str) -> io.Int.Input:
 class KeepUnmasked(io.ComfyNode):
     """Put the original back where the mask is black, and prove it."""
 
-    SEARCH_ALIASES = [
-        "composite",
-        "inpaint paste",
-        "restore unmasked",
-        "stitch",
-        "mask proof",
-        "blend back",
-        "seamless clone",
-        "poisson blend",
-        "fix seam",
-    ]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgKeepUnmasked",
-            display_name="Keep Unmasked",
+            display_name="Inpaint: Keep Unmasked",
             category="img2img/mask",
+            search_aliases=[
+                "inpaint",
+                "composite",
+                "inpaint paste",
+                "restore unmasked",
+                "stitch",
+                "mask proof",
+                "blend back",
+                "seamless clone",
+                "poisson blend",
+                "fix seam",
+            ],
             description="Takes the edited picture under the mask and the original everywhere else, to the bit. The "
             "report counts the pixels that changed.",
             inputs=[
@@ -87,17 +87,16 @@ def _with_alpha(result: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
 class OutpaintCanvas(io.ComfyNode):
     """A larger canvas around a picture, and the mask of what is new."""
 
-    SEARCH_ALIASES = ["outpaint", "pad image for outpainting", "extend image", "uncrop", "expand canvas"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         def side(name: str, default: int) -> io.Int.Input:
             return io.Int.Input(name, default=default, min=0, max=8192, tooltip=f"Pixels to add: {name}.")
 
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgOutpaintCanvas",
             display_name="Outpaint Canvas",
             category="img2img/mask",
+            search_aliases=["outpaint", "pad image for outpainting", "extend image", "uncrop", "expand canvas"],
             description="Adds room on any side of a picture, filled with something plausible, and gives the mask of "
             "the new part, for inpainting at a strength of 0.7 to 0.9.",
             inputs=[

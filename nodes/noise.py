@@ -17,14 +17,13 @@ from . import inputs
 class SDEditNoise(io.ComfyNode):
     """Noise a picture part-way."""
 
-    SEARCH_ALIASES = ["SDEdit", "add noise", "noise latent", "img2img noise", "inpaint fill"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="SDEditNoise",
-            display_name="SDEdit Noise",
+            display_name="Noise Latent (SDEdit)",
             category="img2img/noise",
+            search_aliases=["SDEdit", "add noise", "noise latent", "img2img noise", "inpaint fill"],
             description="Noises a latent picture to the first of the sigmas. Guided Sampler takes it from there; "
             "stock samplers take the NOISE output and the clean latent.",
             inputs=[

@@ -23,21 +23,26 @@ from . import inputs
 class NullTextOptimize(io.ComfyNode):
     """Find what the negative prompt must say at each step for a guided run to give the picture back."""
 
-    SEARCH_ALIASES = ["null text inversion", "null-text", "nti", "optimise unconditional", "negative prompt inversion"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgNullTextOptimize",
             display_name="Null-Text Optimize",
             category="img2img/inversion",
+            search_aliases=[
+                "null text inversion",
+                "null-text",
+                "nti",
+                "optimise unconditional",
+                "negative prompt inversion",
+            ],
             description="Prepares an inversion for high cfg: finds for every step what the negative prompt must say so "
             "that the picture comes back under guidance. Slow, and needs memory for gradients.",
             inputs=[
                 inputs.model(),
-                io.Conditioning.Input("positive", tooltip="The prompt that DDIM Invert was given."),
+                io.Conditioning.Input("positive", tooltip="The prompt that Invert to Noise was given."),
                 inputs.InversionInfo.Input(
-                    "inversion", tooltip="From DDIM Invert at cfg 1, with keep_trajectory on. Not of noise_maps."
+                    "inversion", tooltip="From Invert to Noise at cfg 1, with keep_trajectory on. Not of noise_maps."
                 ),
                 inputs.cfg(),
                 io.Int.Input(
@@ -110,15 +115,15 @@ def _check(model: io.Model.Type, inversion: Inversion, cfg: float) -> None:
     host.check_inversion(model, inversion)
     if not method_named(inversion.method).has_path:
         raise ValueError(
-            f"inversion: {inversion.method} leaves no path that a run could follow; set method to corrected in DDIM "
-            f"Invert"
+            f"inversion: {inversion.method} leaves no path that a run could follow; set method to corrected in "
+            f"Invert to Noise"
         )
     if len(inversion.sigmas) and not inversion.trajectory:
-        raise ValueError("inversion: the path is not in it; switch keep_trajectory on in DDIM Invert")
+        raise ValueError("inversion: the path is not in it; switch keep_trajectory on in Invert to Noise")
     if inversion.cfg != 1.0:
         raise ValueError(
             f"inversion: it was made at cfg {inversion.cfg:g}, and only the path at cfg 1 is worth following; set cfg "
-            f"to 1 in DDIM Invert"
+            f"to 1 in Invert to Noise"
         )
     if cfg == 1.0:
         raise ValueError(

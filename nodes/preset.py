@@ -6,19 +6,19 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.preset import RECOMMENDATIONS, recommend
+from . import inputs
 
 
 class StrengthPreset(io.ComfyNode):
     """Good first values for a job."""
 
-    SEARCH_ALIASES = ["denoise", "settings", "recommended", "defaults", "style transfer", "inpaint"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgStrengthPreset",
             display_name="Strength Preset",
             category="img2img/schedule",
+            search_aliases=["denoise", "settings", "recommended", "defaults", "style transfer", "inpaint"],
             description="Recommended strength, cfg and steps for a job, as a place to start from.",
             inputs=[
                 io.Combo.Input("use_case", options=list(RECOMMENDATIONS), tooltip="What you want to do."),

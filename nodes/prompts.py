@@ -8,19 +8,19 @@ from comfy_api.latest import io
 from .. import host
 from ..core.prompts import schedule_prompts
 from ..core.schedule import check_sigmas
+from . import inputs
 
 
 class PromptSchedule(io.ComfyNode):
     """One prompt first, another one later."""
 
-    SEARCH_ALIASES = ["prompt scheduling", "prompt editing", "prompt travel", "timestep range", "fade prompts"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgPromptSchedule",
             display_name="Prompt Schedule",
             category="img2img/conditioning",
+            search_aliases=["prompt scheduling", "prompt editing", "prompt travel", "timestep range", "fade prompts"],
             description="The early prompt leads first, the late one takes over: composition first, details later. The "
             "share counts the run that is really executed, at any strength. Chain it for more than two prompts.",
             inputs=[

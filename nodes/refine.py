@@ -23,14 +23,13 @@ from . import inputs
 class RefinePass(io.ComfyNode):
     """One pass of a refinement with settings of its own."""
 
-    SEARCH_ALIASES = ["refine pass", "loopback step", "multi pass", "prompt per pass"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgRefinePass",
             display_name="Refine Pass",
             category="img2img/sampling",
+            search_aliases=["refine pass", "loopback step", "multi pass", "prompt per pass"],
             description="One pass for Progressive Refine, with its own strength and, if you like, its own prompt, cfg, "
             "steps and seed. Chain one after another.",
             inputs=[
@@ -87,14 +86,13 @@ class RefinePass(io.ComfyNode):
 class ProgressiveRefine(io.ComfyNode):
     """Refine a picture in passes, in latent space."""
 
-    SEARCH_ALIASES = ["loopback", "multi pass", "iterative", "hires fix", "refiner", "img2img loop"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="ProgressiveRefine",
-            display_name="Progressive Refine",
+            display_name="Progressive Refine (loopback)",
             category="img2img/sampling",
+            search_aliases=["loopback", "multi pass", "iterative", "hires fix", "refiner", "img2img loop"],
             description="Runs image to image several times in a row at falling strengths, without decoding in between: "
             "first the composition, then the details.",
             inputs=[

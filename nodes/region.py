@@ -18,16 +18,21 @@ CropInfo = io.Custom("IMG2IMG_CROP")
 class CropForMask(io.ComfyNode):
     """The part of a picture under a mask, at the size the model likes."""
 
-    SEARCH_ALIASES = ["inpaint crop", "crop and stitch", "crop by mask", "mask detailer", "inpaint full resolution"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgCropForMask",
-            display_name="Crop for Mask (inpaint)",
+            display_name="Inpaint Crop (around the mask)",
             category="img2img/mask",
+            search_aliases=[
+                "inpaint crop",
+                "crop and stitch",
+                "crop by mask",
+                "mask detailer",
+                "inpaint full resolution",
+            ],
             description="Cuts out what the mask shows, with its surroundings, at the size the model likes, so that a "
-            "small part is painted in full detail. Uncrop for Mask puts it back.",
+            "small part is painted in full detail. Inpaint Stitch puts it back.",
             inputs=[
                 io.Image.Input("image", tooltip="The whole picture."),
                 io.Mask.Input(
@@ -65,7 +70,7 @@ class CropForMask(io.ComfyNode):
             outputs=[
                 io.Image.Output(display_name="image"),
                 io.Mask.Output(display_name="mask", tooltip="The mask of the part, for the sampler."),
-                CropInfo.Output(display_name="crop info", tooltip="Connect to Uncrop for Mask."),
+                CropInfo.Output(display_name="crop info", tooltip="Connect to Inpaint Stitch."),
             ],
         )
 
@@ -80,20 +85,19 @@ class CropForMask(io.ComfyNode):
 class UncropForMask(io.ComfyNode):
     """The painted part back at its place, without a seam."""
 
-    SEARCH_ALIASES = ["inpaint stitch", "crop and stitch", "uncrop", "paste back", "seamless"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgUncropForMask",
-            display_name="Uncrop for Mask (stitch)",
+            display_name="Inpaint Stitch (uncrop)",
             category="img2img/mask",
+            search_aliases=["inpaint stitch", "crop and stitch", "uncrop", "paste back", "seamless"],
             description="Puts a painted part back into the whole picture at its place and size, without a seam. "
             "The report counts the pixels that changed outside the mask.",
             inputs=[
-                io.Image.Input("image", tooltip="The painted part, at the size Crop for Mask gave it."),
-                CropInfo.Input("crop_info", tooltip="From Crop for Mask: where the part lies."),
-                io.Image.Input("original", tooltip="The whole picture that went into Crop for Mask."),
+                io.Image.Input("image", tooltip="The painted part, at the size Inpaint Crop gave it."),
+                CropInfo.Input("crop_info", tooltip="From Inpaint Crop: where the part lies."),
+                io.Image.Input("original", tooltip="The whole picture that went into Inpaint Crop."),
                 inputs.blend("seamless"),
                 io.Int.Input(
                     "feather",

@@ -17,14 +17,13 @@ LONGEST_RADIUS = 128
 class RestoreDetail(io.ComfyNode):
     """Carry what an edit changed over to the original."""
 
-    SEARCH_ALIASES = ["detail transfer", "restore detail", "keep texture", "grain", "high frequency", "vae loss"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgRestoreDetail",
             display_name="Restore Detail",
             category="img2img/image",
+            search_aliases=["detail transfer", "restore detail", "keep texture", "grain", "high frequency", "vae loss"],
             description="Carries what an edit changed over to the original picture, so that grain and edges are the "
             "original's. Behind any edit, of any model. Not for edits of style, which are about grain and edges.",
             inputs=[

@@ -19,22 +19,21 @@ AddNoise = Literal["auto", "enable", "disable"]
 class GuidedSampler(io.ComfyNode):
     """Denoise under a prompt."""
 
-    SEARCH_ALIASES = ["ksampler", "sampler", "img2img", "denoise", "inpaint", "SDEdit"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgGuidedSampler",
             display_name="Guided Sampler",
             category="img2img/sampling",
-            description="Denoises a latent from SDEdit Noise under a prompt. With a plain latent it adds the noise "
+            search_aliases=["ksampler", "sampler", "img2img", "denoise", "inpaint", "SDEdit"],
+            description="Denoises a latent from Noise Latent under a prompt. With a plain latent it adds the noise "
             "itself, as KSampler does.",
             inputs=[
                 inputs.model(),
                 inputs.positive(),
                 inputs.negative(),
-                inputs.latent("A noised latent from SDEdit Noise, or a clean one from VAE Encode."),
-                io.Sigmas.Input("sigmas", tooltip="From Strength Scheduler: the same that SDEdit Noise got."),
+                inputs.latent("A noised latent from Noise Latent, or a clean one from VAE Encode."),
+                io.Sigmas.Input("sigmas", tooltip="From Strength Scheduler: the same that Noise Latent got."),
                 inputs.cfg(),
                 inputs.sampler_name(),
                 inputs.seed("The seed of the noise drawn here and at the steps of stochastic samplers."),
@@ -43,7 +42,7 @@ class GuidedSampler(io.ComfyNode):
                     "add_noise",
                     options=list(get_args(AddNoise)),
                     optional=True,
-                    tooltip="auto: continue a latent from SDEdit Noise, noise any other. enable: always noise it. "
+                    tooltip="auto: continue a latent from Noise Latent, noise any other. enable: always noise it. "
                     "disable: take the samples as they are.",
                 ),
                 inputs.sampler(),
@@ -124,15 +123,15 @@ def choose_start(
     if add_noise == "auto" and not at_its_level:
         raise ValueError(
             f"sigmas: they start at {first:.6g}, but the latent was noised for {record.sigma:.6g}; connect the same "
-            f"SIGMAS to SDEdit Noise and here, or set add_noise to enable (noise it anew) or disable (take it as it is)"
+            f"SIGMAS to Noise Latent and here, or set add_noise to enable (noise it anew) or disable (take it as it is)"
         )
     if opened.intact:
         state = record.state if at_its_level else host.state_of(model, opened.samples, record.sigma)
         return host.Start(record.clean, record.noise, keys, state), "the noised latent"
     if opened.mask is not None and add_noise == "auto":
         raise ValueError(
-            "latent: it was changed after SDEdit Noise, so what the mask should keep is not known any more; change the "
-            "picture before SDEdit Noise, remove the mask, or set add_noise to enable or disable"
+            "latent: it was changed after Noise Latent, so what the mask should keep is not known any more; change the "
+            "picture before Noise Latent, remove the mask, or set add_noise to enable or disable"
         )
     return _as_it_is(model, opened, record.sigma, keys), "the noised latent, changed by another node since"
 
@@ -147,7 +146,7 @@ def _check_keeps_noise(sampler: host.Sampler) -> None:
     if sampler.draws_noise:
         raise ValueError(
             f"sampler_name or sampler: {sampler.label} throws noise away and draws new noise at each step, but in the "
-            f"noise of DDIM Invert is the picture; choose one that draws none, such as euler, or use Inversion Sampler"
+            f"noise of Invert to Noise is the picture; choose one that draws none, such as euler, or Inversion Sampler"
         )
 
 

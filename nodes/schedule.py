@@ -13,14 +13,13 @@ from . import inputs
 class StrengthScheduler(io.ComfyNode):
     """Sigmas that start exactly where a strength says."""
 
-    SEARCH_ALIASES = ["denoise", "SDEdit", "img2img strength", "sigmas", "scheduler", "basic scheduler"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="StrengthScheduler",
-            display_name="Strength Scheduler",
+            display_name="Strength Scheduler (denoise)",
             category="img2img/schedule",
+            search_aliases=["denoise", "SDEdit", "img2img strength", "sigmas", "scheduler", "basic scheduler"],
             description="Turns a strength into sigmas. The same strength starts at the same noise level with every "
             "scheduler and any number of steps.",
             inputs=[
@@ -32,7 +31,7 @@ class StrengthScheduler(io.ComfyNode):
                 inputs.step_count(),
             ],
             outputs=[
-                io.Sigmas.Output(display_name="sigmas", tooltip="For SDEdit Noise, Guided Sampler and stock samplers."),
+                io.Sigmas.Output(display_name="sigmas", tooltip="For Noise Latent, Guided Sampler and stock samplers."),
                 io.Float.Output(display_name="start_sigma", tooltip="The first sigma: the noise level of the start."),
                 inputs.report(),
             ],

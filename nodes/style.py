@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.text import parse_styles
+from . import inputs
 
 STYLES = """oil painting
 watercolor
@@ -21,14 +22,13 @@ TEMPLATE = "{style}, masterpiece, detailed, high quality"
 class StyleBatch(io.ComfyNode):
     """Run everything after it once for each style."""
 
-    SEARCH_ALIASES = ["style transfer", "styles", "prompt list", "prompt matrix", "batch prompts"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgStyleBatch",
             display_name="Style Batch",
             category="img2img/conditioning",
+            search_aliases=["style transfer", "styles", "prompt list", "prompt matrix", "batch prompts"],
             description="Makes one prompt for each line. Everything after it runs once for each of them, and the "
             "style's name goes along for file names.",
             inputs=[

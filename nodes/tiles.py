@@ -18,14 +18,13 @@ from . import inputs
 class TiledRefine(io.ComfyNode):
     """Enlarge with detail, in flat memory and without seams."""
 
-    SEARCH_ALIASES = ["upscale", "ultimate sd upscale", "tiled diffusion", "hires fix", "tile", "multidiffusion"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="Img2ImgTiledRefine",
-            display_name="Tiled Refine",
+            display_name="Upscale",
             category="img2img/sampling",
+            search_aliases=["upscale", "ultimate sd upscale", "tiled diffusion", "hires fix", "tile", "multidiffusion"],
             description="Enlarges a picture and repaints it at low strength for detail. All tiles are cut from one "
             "noised picture and blended at every step, so there are no seams and no repeated noise.",
             inputs=[

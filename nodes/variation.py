@@ -23,14 +23,13 @@ from . import inputs
 class VariationBatch(io.ComfyNode):
     """Variations with seeds to keep."""
 
-    SEARCH_ALIASES = ["variations", "batch", "seeds", "subseed", "variation seed", "img2img batch"]
-
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return inputs.Schema(
             node_id="VariationBatch",
             display_name="Variation Batch",
             category="img2img/sampling",
+            search_aliases=["variations", "batch", "seeds", "subseed", "variation seed", "img2img batch"],
             description="Makes several versions of a picture, one for each seed. Each is the same picture alone, in "
             "any batch, or on another machine: note its seed and make it again.",
             inputs=[

@@ -45,7 +45,7 @@ def edit_by_inversion(graph: Graph) -> None:
     wanted = graph.add("CLIPTextEncode", "Prompt", clip=checkpoint["CLIP"], text=EDITED)
     graph.note(
         "Take over the words of the description and change only those that matter. Raise cfg until the edit shows; a "
-        "lower *strength* in DDIM Invert keeps more of the picture.",
+        "lower *strength* in Invert to Noise keeps more of the picture.",
         150,
     )
     graph.column("Down again")

@@ -1,4 +1,4 @@
-"""The verdict in the body of DDIM Invert: after a run, after a change of tab, and never part of the workflow."""
+"""The verdict in the body of Invert to Noise: after a run, after a change of tab, and never part of the workflow."""
 
 import pytest
 

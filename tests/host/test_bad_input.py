@@ -94,7 +94,7 @@ def test_a_mask_on_a_changed_noised_latent_is_refused(noise, sample, latent, sig
     mask = torch.zeros(1, 16, 12)
     mask[:, :4] = 1
     flipped = changed_by_stock(noise(latent, sigmas, mask=mask), "flipped")
-    with pytest.raises(ValueError, match=r"latent: it was changed after SDEdit Noise.*remove the mask"):
+    with pytest.raises(ValueError, match=r"latent: it was changed after Noise Latent.*remove the mask"):
         sample(flipped, sigmas)
 
 

@@ -275,9 +275,9 @@ def test_bad_input_is_refused_with_a_way_out(models, invert, optimise):
     model = models["eps"]
     latent = picture(model)
     for inversion, options, words in (
-        (invert(model, latent, keep=False), {}, "switch keep_trajectory on in DDIM Invert"),
-        (invert(model, latent, "noise_maps"), {}, "set method to corrected in DDIM Invert"),
-        (invert(model, latent, cfg=3.0), {}, "made at cfg 3, .* set cfg to 1 in DDIM Invert"),
+        (invert(model, latent, keep=False), {}, "switch keep_trajectory on in Invert to Noise"),
+        (invert(model, latent, "noise_maps"), {}, "set method to corrected in Invert to Noise"),
+        (invert(model, latent, cfg=3.0), {}, "made at cfg 3, .* set cfg to 1 in Invert to Noise"),
         (invert(model, latent), {"cfg": 1.0}, "cfg: at 1 the negative prompt says nothing"),
         (invert(model, latent), {"negative": NEGATIVE + PROMPT}, "several prompts in one"),
         (invert(models["flow"], latent), {}, "another family"),

@@ -1,61 +1,26 @@
-"""Seams that cannot be found: an edit is brought to meet its surroundings, and not one pixel around it changes.
-
-The membrane: the difference between the original and the edit, where they meet, is spread harmonically inwards and
-added to the edit. That is the same as pasting the edit's gradients (Poisson Image Editing, Pérez et al. 2003).
-
-A harmonic function is the smoother the farther it is from the border, so only a band along the border is solved pixel
-by pixel. Behind it every second pixel is solved, then every fourth, and what lies between is their mean (a quadtree,
-as in Agarwala, SIGGRAPH 2007). The work is that of the border's length, not of the area. Every value is a mean of its
-neighbors, so the membrane never leaves the range of the differences that it spans.
-"""
+"""Seams that cannot be found: an edit is brought to meet its surroundings, and not one pixel around it changes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
+
+from .membrane import Level, border_links, plan_membrane, solve_membrane, spread, spread_rows
 
 Blend = Literal["hard", "feather", "seamless"]
 BLENDS: tuple[Blend, ...] = get_args(Blend)
 
-TOLERANCE = 2.0**-13  # a thirtieth of an 8-bit step
-MOST_CYCLES = 50
-MEMORY = 4  # past cycles that lead on to the next one
-CELL, CELL_LEVELS = 8, 3  # a cell of 8 x 8 points is left to the coarser levels where the third one covers it
-SMOOTHING = (1.389, 0.562)  # Chebyshev weights that damp the upper three quarters of a Laplacian's spectrum
-LAST_SMOOTHING = 4  # how often the coarsest level is smoothed, where nothing is far from the border
-AROUND = (0.25, 0.5, 0.25, 0.5, 1.0, 0.5, 0.25, 0.5, 0.25)  # bilinear interpolation, seen from the coarse point
+SHIFTED_AS_A_WHOLE = 0.8  # the least share of the border's variance that a gain must explain
+GAINS = (0.5, 2.0)
 STRIP = 256  # rows of a picture that are put together at a time
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Level:
-    """The points of one lattice that are solved: every pixel, every second, every fourth...
-
-    Lists of indices lead into the values of a level, the hanging points behind them, and one 0 behind those.
-
-    place:   [n] where each point lies in the flattened lattice, ascending
-    size:    height and width of that lattice
-    beside:  [n, 4] the neighbors of each point; beyond the picture's edge, the point itself
-    hanging: [h, 4] neighbors that this level does not solve: the means of four points of the next coarser level
-    around:  [n, 4] points of the next coarser level, whose mean is interpolation at each point
-    finer:   [m, 9] points of this level around each point of the next coarser one, row by row
-    """
-
-    place: Tensor
-    size: tuple[int, int]
-    beside: Tensor
-    hanging: Tensor
-    around: Tensor
-    finer: Tensor
-
-
 def seamless(original: Tensor, edited: Tensor, mask: Tensor) -> Tensor:
-    """The edit inside the mask, shifted until it meets the original; outside, the original's own bits.
+    """The edit inside the mask, brought to meet the original at its border; outside, the original's own bits.
+
+    First by a gain, where the edit's colors have shifted as a whole, then by a membrane.
 
     A pixel is free where the mask is above 0, so under a soft mask the edit meets the original where the mask ends,
     and then both are blended by the mask as always.
@@ -71,13 +36,14 @@ def seamless(original: Tensor, edited: Tensor, mask: Tensor) -> Tensor:
             box = _box(alpha > 0)
             levels = plan_membrane(alpha[box] > 0)
         before, after, goal, weights = original[item][box], edited[item][box], result[item][box], alpha[box][..., None]
+        after = _with_gain(before, after, levels)
         values = solve_membrane(before, after, levels)
-        coarse = _spread(levels[1:], values[1:])
+        coarse = spread(levels[1:], values[1:])
         for start in range(0, len(weights), STRIP):
             rows = slice(start, min(start + STRIP, len(weights)))
             met, weight = after[rows], weights[rows]
             if levels:
-                met = _rows(levels[0], values[0], coarse, rows).add_(met).clamp_(0, 1)
+                met = spread_rows(levels[0], values[0], coarse, rows).add_(met).clamp_(0, 1)
             if not bool(((weight == 0) | (weight == 1)).all()):
                 met = torch.lerp(before[rows], met, weight)
             goal[rows] = torch.where(weight > 0, met, before[rows])
@@ -93,227 +59,16 @@ def _box(free: Tensor) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def membrane(original: Tensor, edited: Tensor, free: Tensor) -> Tensor:
-    """What the edit lacks to meet the original, over the free pixels (Poisson Image Editing, Pérez et al. 2003).
+def _with_gain(original: Tensor, edited: Tensor, levels: list[Level]) -> Tensor:
+    """The edit with the contrast of its channels at the border as the original has it there, where a gain explains it.
 
-    original, edited: [H, W, C]; only known pixels count
-    free:             [H, W] bool; at the edge of the picture the membrane lies level
-    returns:          [H, W, C]; only free pixels count. 0 where nothing is known.
-    """
-    levels = plan_membrane(free)
-    values = solve_membrane(original, edited, levels)
-    spread = _spread(levels, values)
-    return torch.zeros_like(original) if spread is None else spread
-
-
-def solve_membrane(original: Tensor, edited: Tensor, levels: list[Level]) -> list[Tensor]:
-    """The membrane's values on the points of every level.
-
-    Multigrid cycles until nothing moves, each one led on by what the last few have shown (Anderson 1965).
+    Least squares over the known pixels along the border; an edit that meets the original has a gain of exactly 1.
     """
     if not levels:
-        return []
-    pull = _pull(original, edited, levels[0])
-    counts, past = [len(level.place) for level in levels], []
-    state = pull.new_zeros(sum(counts), pull.shape[-1])
-    for _ in range(MOST_CYCLES):
-        cycled = torch.cat(_cycle(levels, list(state.split(counts)), pull))
-        step = cycled - state
-        if float(step.abs().max()) <= TOLERANCE:
-            return list(cycled.split(counts))
-        past = [*past[-MEMORY:], (cycled, step)]
-        state = _led_on(past)
-    return list(state.split(counts))
-
-
-def _pull(original: Tensor, edited: Tensor, level: Level) -> Tensor:
-    """The sum of the known differences beside each pixel, [n, C]."""
-    width = level.size[1]
-    place = _neighbors(level.place, *level.size)
-    row, column = place // width, place % width
-    known = (level.beside == len(level.place) + len(level.hanging)).nonzero()
-    row, column = row[known[:, 0], known[:, 1]], column[known[:, 0], known[:, 1]]
-    difference = (original[row, column] - edited[row, column]).float()
-    return difference.new_zeros(len(place), difference.shape[-1]).index_add_(0, known[:, 0], difference)
-
-
-def _led_on(past: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """The mix of past cycles whose steps cancel best."""
-    cycled, step = past[-1]
-    if len(past) == 1:
-        return cycled
-    turns = torch.stack([(step - one).flatten() for _, one in past[:-1]])
-    squares = (turns @ turns.T).double().cpu()
-    ridge = (squares.diagonal().mean() * 1e-7 + 1e-30) * torch.eye(len(squares), dtype=torch.float64)
-    weights = torch.linalg.solve(squares + ridge, (turns @ step.flatten()).double().cpu()).tolist()
-    mixed = cycled * (1 - sum(weights))
-    for weight, (one, _) in zip(weights, past, strict=False):
-        mixed.add_(one, alpha=weight)
-    return mixed
-
-
-def _cycle(levels: list[Level], values: list[Tensor], pull: Tensor) -> list[Tensor]:
-    """One V-cycle of multigrid in full approximation (Brandt 1977): every level holds values, not corrections.
-
-    Where a coarse point stands for a pixel of the finer level, it hears what is left there; behind the band it is
-    solved for its own sake.
-    """
-    before, pulls = list(values), [pull]
-    for i, (level, coarser) in enumerate(pairwise(levels)):
-        values[i] = _smooth(levels, values, i, pulls[i])
-        center = level.finer[:, 4]
-        finer = (center < len(level.place))[:, None]
-        values[i + 1] = before[i + 1] = torch.where(finer, _with_zero(values[i]).index_select(0, center), values[i + 1])
-        left = _with_zero(pulls[i] - _laplacian(level, values, i))
-        weights = left.new_tensor(AROUND).expand(level.finer.shape)
-        heard = functional.embedding_bag(level.finer, left, mode="sum", per_sample_weights=weights.contiguous())
-        pulls.append(torch.where(finer, _laplacian(coarser, values, i + 1) + heard, 0))
-    for _ in range(LAST_SMOOTHING):
-        values[-1] = _smooth(levels, values, len(levels) - 1, pulls[-1])
-    for i in reversed(range(len(levels) - 1)):
-        values[i] = values[i] + _mean(_with_zero(values[i + 1] - before[i + 1]), levels[i].around)
-        values[i] = _smooth(levels, values, i, pulls[i])
-    return values
-
-
-def _smooth(levels: list[Level], values: list[Tensor], i: int, pull: Tensor) -> Tensor:
-    values = list(values)
-    for weight in SMOOTHING:
-        values[i] = torch.add(values[i], pull - _laplacian(levels[i], values, i), alpha=weight / 4)
-    return values[i]
-
-
-def _laplacian(level: Level, values: list[Tensor], i: int) -> Tensor:
-    """Four times each value less its four neighbors; known neighbors count as 0."""
-    hanging = [_mean(values[i + 1], level.hanging)] if len(level.hanging) else []
-    reach = _with_zero(values[i], *hanging)
-    return 4 * values[i] - functional.embedding_bag(level.beside, reach, mode="sum")
-
-
-def _mean(values: Tensor, places: Tensor) -> Tensor:
-    return functional.embedding_bag(places, values, mode="sum") / 4
-
-
-def _with_zero(*parts: Tensor) -> Tensor:
-    return torch.cat([*parts, parts[0].new_zeros(1, parts[0].shape[-1])])
-
-
-def _spread(levels: list[Level], values: list[Tensor]) -> Tensor | None:
-    """All points of the first of these levels: its own where it has them, and means of the coarser ones between."""
-    points = None
-    for level, value in zip(reversed(levels), reversed(values), strict=True):
-        points = _rows(level, value, points, slice(0, level.size[0]))
-    return points
-
-
-def _rows(level: Level, value: Tensor, coarse: Tensor | None, rows: slice) -> Tensor:
-    """Some rows of a level, from an even one on."""
-    count, width = rows.stop - rows.start, level.size[1]
-    if coarse is None:
-        points = value.new_zeros(count, width, value.shape[-1])
-    else:
-        points = _stretched(_stretched(coarse[rows.start // 2 : rows.stop // 2 + 1], 1, width), 0, count)
-    span = torch.tensor([rows.start * width, rows.stop * width], device=level.place.device)
-    first, last = torch.searchsorted(level.place, span).tolist()
-    points.flatten(0, 1)[level.place[first:last] - rows.start * width] = value[first:last]
-    return points
-
-
-def _stretched(points: Tensor, axis: int, count: int) -> Tensor:
-    """Twice as many points along an axis, the new ones halfway; behind the last, the last."""
-    shape = list(points.shape)
-    shape[axis] = count
-    result = points.new_empty(shape)
-    known, wanted = points.movedim(axis, 0), result.movedim(axis, 0)
-    between = min(count // 2, len(known) - 1)
-    wanted[::2] = known[: (count + 1) // 2]
-    wanted[1 : 2 * between : 2] = torch.lerp(known[:between], known[1 : between + 1], 0.5)
-    wanted[2 * between + 1 :: 2] = known[-1]
-    return result
-
-
-def plan_membrane(free: Tensor) -> list[Level]:
-    """Which points of which lattice are solved for a mask, and how they hang together; [] where nothing is known.
-
-    free: [H, W] bool
-    """
-    if bool(free.all()) or not bool(free.any()):
-        return []
-    lattices = [free]
-    while bool((inner := _inner(lattices[-1])).any()):
-        lattices.append(inner)
-    numbers, places = [], []
-    for i, lattice in enumerate(lattices):
-        solved = lattice
-        if i + CELL_LEVELS < len(lattices):
-            solved = lattice & ~_covered(lattices[i + CELL_LEVELS], lattice.shape)
-        place = solved.flatten().nonzero().flatten()
-        number = torch.full((lattice.numel(),), -1, dtype=torch.int32, device=free.device)
-        number[place] = torch.arange(len(place), dtype=torch.int32, device=free.device)
-        numbers.append(number)
-        places.append(place)
-    return [_level(lattices, numbers, places, i) for i in range(len(lattices))]
-
-
-def _inner(free: Tensor) -> Tensor:
-    """Every second point whose eight neighbors are free as well, [(H + 1) // 2, (W + 1) // 2]."""
-    padded = functional.pad(free, (1, 1, 1, 1), value=True)
-    rows = padded[0:-2:2] & padded[1:-1:2] & padded[2::2]
-    return rows[:, 0:-2:2] & rows[:, 1:-1:2] & rows[:, 2::2]
-
-
-def _covered(coarse: Tensor, shape: torch.Size) -> Tensor:
-    """True in the cells whose four corners are points of the coarse lattice."""
-    down = torch.cat([coarse[1:], coarse[-1:]]) & coarse
-    cells = torch.cat([down[:, 1:], down[:, -1:]], 1) & down
-    return cells.repeat_interleave(CELL, 0)[: shape[0]].repeat_interleave(CELL, 1)[:, : shape[1]]
-
-
-def _level(lattices: list[Tensor], numbers: list[Tensor], places: list[Tensor], i: int) -> Level:
-    place, number, lattice = places[i], numbers[i], lattices[i]
-    height, width = lattice.shape
-    sides = _neighbors(place, height, width)
-    beside = number[sides]
-    none = beside.new_empty(0, 4)
-    if i + 1 == len(lattices):
-        beside[beside < 0] = len(place)
-        return Level(place, (height, width), beside, none, none, none)
-    coarse, size = numbers[i + 1], lattices[i + 1].shape
-    hangs = (beside < 0) & lattice.flatten()[sides]
-    hanging = coarse[_corners(sides[hangs], width, *size)]
-    count = len(hanging)
-    beside[hangs] = len(place) + torch.arange(count, dtype=torch.int32, device=place.device)
-    beside[beside < 0] = len(place) + count
-    around = coarse[_corners(place, width, *size)]
-    around[around < 0] = len(places[i + 1])
-    row, column = places[i + 1] // size[1] * 2, places[i + 1] % size[1] * 2
-    finer = []
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            y, x = row + down, column + right
-            within = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-            found = number[(y.clamp(0, height - 1) * width + x.clamp(0, width - 1))]
-            finer.append(torch.where(within & (found >= 0), found, len(place)))
-    return Level(place, (height, width), beside, hanging, around, torch.stack(finer, 1))
-
-
-def _neighbors(place: Tensor, height: int, width: int) -> Tensor:
-    """Above, below, left and right of each point, [n, 4]; beyond the edge, the point itself."""
-    row, column = place // width, place % width
-    return torch.stack(
-        [
-            torch.where(row > 0, place - width, place),
-            torch.where(row < height - 1, place + width, place),
-            torch.where(column > 0, place - 1, place),
-            torch.where(column < width - 1, place + 1, place),
-        ],
-        dim=-1,
-    )
-
-
-def _corners(place: Tensor, width: int, height_above: int, width_above: int) -> Tensor:
-    """The points of the next coarser lattice around each point, [n, 4]."""
-    row, column = place // width, place % width
-    up, left = row // 2, column // 2
-    down, right = ((row + 1) // 2).clamp_max(height_above - 1), ((column + 1) // 2).clamp_max(width_above - 1)
-    return torch.stack([y * width_above + x for y in (up, down) for x in (left, right)], dim=-1)
+        return edited
+    _, _, outside = border_links(levels[0])
+    wanted, given = (each - each.mean(0) for each in (original[outside].float(), edited[outside].float()))
+    covariance, variance = (wanted * given).sum(0), (given * given).sum(0).clamp_min(1e-9)
+    explained = covariance**2 / (variance * (wanted * wanted).sum(0)).clamp_min(1e-12)
+    gain = torch.where(explained > SHIFTED_AS_A_WHOLE, covariance / variance, 1.0).clamp(*GAINS)
+    return edited if bool((gain == 1).all()) else edited * gain.to(edited)

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from img2img_studio.core.seam import membrane, seamless
+from img2img_studio.core.membrane import membrane
+from img2img_studio.core.seam import seamless
 
 
 def drawn(*shape, seed=0):
@@ -145,3 +146,20 @@ def test_masks_of_every_kind_settle(seed):
     near = torch.nn.functional.max_pool2d((~free).float()[None, None], 13, 1, 6)[0, 0] > 0
     wrong = (field - means)[free & near].abs()
     assert bool((wrong < 1e-3).all())
+
+
+def test_colors_that_shifted_as_a_whole_come_back_by_a_gain():
+    free = MASKS["disc"]
+    original = drawn(1, *free.shape, 3)
+    for shifted in (original * 0.8, original * 0.8 + 0.1, original * torch.tensor([0.6, 0.9, 1.0])):
+        assert torch.allclose(seamless(original, shifted, free[None].float()), original, atol=2e-3)
+
+
+@pytest.mark.parametrize(("outside", "expected"), [(0.52, 0.56), (0.4, 0.67), (0.5, 0.6)])
+def test_the_gentler_gradient_moves_a_border_within_its_limits(outside, expected):
+    """A free pixel of 0.6 in a flat 0.5: the flat original is gentler, but the edit moves by no more than it differs
+    there, nor by more than 0.03, beside what the membrane asks for."""
+    original, edited = torch.full((1, 3, 3, 1), 0.5), torch.full((1, 3, 3, 1), outside)
+    mask = torch.zeros(1, 3, 3)
+    edited[0, 1, 1], mask[0, 1, 1] = 0.6, 1.0
+    assert float(seamless(original, edited, mask)[0, 1, 1, 0]) == pytest.approx(expected, abs=1e-4)

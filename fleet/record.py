@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from .errors import FleetError
 from .files import remove_parts, write_whole
+from .index import Index
 from .jobs import Job
 from .work import Outcome, ServerFile
 
@@ -70,11 +71,9 @@ class Record:
         self.folder = folder
         self.path = folder / LINES
         self.resume = resume
-        self.places: dict[
-            str, int
-        ] = {}  # job key -> where its line begins in the file; the lines would fill the memory
-        self.names: dict[str, str] = {}  # job names in small letters -> job key
-        self.owner: dict[str, str] = {}  # file names in small letters -> job key
+        self.places = Index[int]()  # job key -> where its line begins in the file
+        self.names = Index[str]()  # job names in small letters -> job key
+        self.owner = Index[str]()  # file names in small letters -> job key
 
     def __enter__(self) -> Self:
         try:
@@ -97,22 +96,25 @@ class Record:
         self.file.close()
         if empty:  # nothing was done, and the folder may be used again
             self.path.unlink()
+        for index in (self.places, self.names, self.owner):
+            index.close()
         self.lock.release()
         (self.folder / LOCK).unlink(missing_ok=True)
 
     def has(self, job: Job) -> bool:
         """True if the job is done, under that very name; FleetError where the name is another job's."""
-        known = self.names.get(job.name.casefold(), job.key)
-        if known != job.key:
+        known = self.names.get(job.name.casefold())
+        if known not in (None, job.key):
             raise FleetError(_taken(job.name, self.folder))
-        return job.name.casefold() in self.names
+        return known is not None
 
     def same(self, job: Job) -> Line | None:
         """The line of a job with the same content under another name, such as a picture that is there twice."""
-        if job.key not in self.places:
+        begin = self.places.get(job.key)
+        if begin is None:
             return None
         with self.path.open("rb") as file:
-            file.seek(self.places[job.key])
+            file.seek(begin)
             return _line(json.loads(file.readline()))
 
     def copy(self, job: Job, line: Line) -> Line:
@@ -141,9 +143,9 @@ class Record:
         self._write(Line(job.key, job.name, server=server, error=error, at=_now()))
 
     def _save(self, name: str, job: Job, content: bytes) -> Saved:
-        owner = self.owner.setdefault(name.casefold(), job.key)
-        if owner != job.key:
+        if self.owner.get(name.casefold()) not in (None, job.key):
             raise FleetError(_taken(name, self.folder))
+        self.owner[name.casefold()] = job.key
         write_whole(self.folder / name, content)
         return Saved(name, len(content), hashlib.sha256(content).hexdigest())
 
@@ -199,7 +201,8 @@ class Record:
     def _keep(self, line: Line, begin: int) -> None:
         self.places[line.job] = begin
         self.names[line.name.casefold()] = line.job
-        self.owner |= {file.name.casefold(): line.job for file in line.files}
+        for file in line.files:
+            self.owner[file.name.casefold()] = line.job
 
 
 def _line(said: Mapping[str, Any]) -> Line:

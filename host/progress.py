@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import comfy.utils
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ..core.sheet import to_pillow
 from .latent import to_model_space
+from .routes import server
 from .vae import decode
 
 THUMBNAIL_SIDE = 192  # pixels
@@ -89,10 +89,9 @@ class Thumbnails:
 
 def tell_browser(event: str, **facts: Any) -> None:
     """Send an event about the running node to the browser that queued it; without a browser, nothing happens."""
-    server_module = sys.modules.get("server")  # missing where ComfyUI's code runs without its server
-    server: Any = getattr(getattr(server_module, "PromptServer", None), "instance", None)
+    running = server()
     context = get_executing_context()
-    if server is None or server.client_id is None or context is None:
+    if running is None or running.client_id is None or context is None:
         return
-    message = {"node": context.node_id, "prompt_id": context.prompt_id, **facts}
-    server.send_sync(event, message, server.client_id)
+    message = {"node": context.node_id, "prompt_id": getattr(context, "prompt_id", None), **facts}
+    running.send_sync(event, message, running.client_id)

@@ -1,11 +1,13 @@
 /** Panels in the bodies of the pack's nodes, in the classic canvas and in Nodes 2.0 alike, and what runs bring to them. */
 
+import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
 const CANVAS_MARGIN = 20; // what the classic canvas takes off a widget's height, above and below together
 
 /**
- * Adds a panel below the widgets of a node, and gives back its element. It is no part of the prompt or of the workflow file.
+ * Adds a panel below the widgets of a node, and gives back its element. The panel is no part of the prompt or of the
+ * workflow file; what it shows is kept in the node's properties.
  *
  * name:   of its widget, once in a node
  * html:   what it holds at first
@@ -47,44 +49,97 @@ export function outputKey(node) {
   return node.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : String(node.id);
 }
 
-/**
- * Keeps the outputs of a node with its tab. The frontend does so too, but not for a node that has run before the answer
- * to the queue button has arrived.
- */
-function keep(node, output) {
-  const tracker = app.extensionManager.workflow.activeWorkflow?.changeTracker;
-  if (tracker) tracker.nodeOutputs = { ...tracker.nodeOutputs, [outputKey(node)]: output };
+/** The node that the server calls by this id; inside subgraphs, the ids of all on the way down stand before it. */
+function nodeAt(id) {
+  const way = String(id).split(":");
+  const last = way.pop();
+  const graph = way.reduce((outer, part) => outer?.getNodeById(part)?.subgraph, app.graph.rootGraph);
+  return graph?.getNodeById(last);
+}
+
+/** The same nodes in a saved workflow, with one property of one of them set. */
+function withProperty(nodes, id, name, value) {
+  return nodes?.map((node) => (node.id === id ? { ...node, properties: { ...node.properties, [name]: value } } : node));
 }
 
 /**
- * Gives every node of one kind a panel, and brings it what runs send: live, and again when the frontend returns to a
- * tab whose outputs it has kept.
+ * Keeps a payload in the properties of its node, which are saved with the workflow, and at once with the open tab: what
+ * a run shows is no step that the user would want to undo.
+ */
+function keep(node, name, payload) {
+  if (JSON.stringify(node.properties[name]) === JSON.stringify(payload)) return;
+  node.properties[name] = payload;
+  const tracker = app.extensionManager.workflow.activeWorkflow?.changeTracker;
+  const saved = tracker?.activeState;
+  if (!saved) return;
+  const inside = (subgraph) =>
+    subgraph.id === node.graph.id ? { ...subgraph, nodes: withProperty(subgraph.nodes, node.id, name, payload) } : subgraph;
+  const { nodes, definitions } = saved;
+  tracker.activeState =
+    node.graph?.isRootGraph === false
+      ? { ...saved, definitions: { ...definitions, subgraphs: definitions?.subgraphs?.map(inside) } }
+      : { ...saved, nodes: withProperty(nodes, node.id, name, payload) };
+  tracker.updateModified();
+}
+
+/** The panels of each node on a canvas: under which key their payload comes, and what shows it. */
+const panels = new Map();
+
+/** Shows what a node has sent, and keeps it. */
+function deliver(node, output) {
+  for (const { payload, show } of panels.get(node) ?? []) {
+    const sent = output?.[payload]?.at(-1);
+    if (!sent) continue;
+    keep(node, payload, sent);
+    show(sent);
+  }
+}
+
+/** ComfyUI says nothing of nodes that it takes from its cache, unless a run ends in them; so their last word is asked for. */
+async function deliverCached({ nodes, prompt_id }) {
+  const ours = nodes.filter((id) => panels.has(nodeAt(id)));
+  if (ours.length === 0) return;
+  const body = JSON.stringify({ prompt_id, nodes: ours });
+  const answer = await api.fetchApi("/img2img_studio/shown", { method: "POST", body });
+  if (!answer.ok) return;
+  for (const [id, output] of Object.entries(await answer.json())) deliver(nodeAt(id), output);
+}
+
+api.addEventListener("execution_cached", ({ detail }) => deliverCached(detail));
+
+/** Calls `show` with what the server tells of a node while it runs, under an event of the pack's own; none of it is kept. */
+export function whileRunning(event, payload) {
+  api.addEventListener(event, ({ detail }) => {
+    for (const panel of panels.get(nodeAt(detail.node)) ?? []) if (panel.payload === payload) panel.show(detail);
+  });
+}
+
+/**
+ * Gives every node of one kind a panel, and brings it what runs send: live, from ComfyUI's cache, and again when the
+ * workflow comes back, from the node's properties.
  *
  * extension: the name this is registered under
  * nodeId:    the kind of node
- * payload:   the key under which the node sends what its panel shows; of a list run item by item, the last counts
- * create:    called with each new node; adds its panel, and gives back a function that receives the payload
+ * payload:   the key under which the node sends what its panel shows, and under which its properties keep it; of a list
+ *            run item by item, the last counts
+ * create:    called with each new node; adds its panel, and gives back a function that shows a payload
  */
 export function registerPanels({ extension, nodeId, payload, create }) {
-  const shown = new Map();
-  const deliver = (node, output) => {
-    const sent = output?.[payload]?.at(-1);
-    if (sent) shown.get(node)?.(sent);
-  };
   app.registerExtension({
     name: extension,
     nodeCreated(node) {
       if (node.comfyClass !== nodeId) return;
-      const receive = create(node);
-      follow(node, "onAdded", () => shown.set(node, receive));
-      follow(node, "onRemoved", () => shown.delete(node));
-      follow(node, "onExecuted", (output) => {
-        keep(node, output);
-        deliver(node, output);
-      });
+      const panel = { payload, show: create(node) };
+      const showKept = () => node.properties[payload] && panel.show(node.properties[payload]);
+      follow(node, "onAdded", () => panels.set(node, [...(panels.get(node) ?? []), panel]));
+      follow(node, "onRemoved", () => panels.delete(node));
+      follow(node, "onConfigure", showKept);
+      follow(node, "onExecuted", (output) => deliver(node, { [payload]: output?.[payload] }));
     },
     onNodeOutputsUpdated(outputs) {
-      for (const node of shown.keys()) deliver(node, outputs[outputKey(node)]);
+      for (const node of panels.keys()) {
+        if (node.comfyClass === nodeId) deliver(node, { [payload]: outputs[outputKey(node)]?.[payload] });
+      }
     },
   });
 }

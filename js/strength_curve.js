@@ -62,7 +62,7 @@ function isCurrent(payload, settings) {
 
 /** The nodes that the inputs come from. */
 function sourcesOf(node) {
-  return node.inputs.map((_, slot) => node.getInputNode(slot)?.id ?? "").join();
+  return node.graph ? node.inputs.map((_, slot) => node.getInputNode(slot)?.id ?? "").join() : "";
 }
 
 /** Another model or another source of a setting makes the last run's numbers worthless, until it is wired back. */

@@ -1,9 +1,7 @@
 /** Shows the finished variations with their seeds in the body of every VariationBatch; a click copies a seed. */
 
-import { api } from "../../scripts/api.js";
-import { app } from "../../scripts/app.js";
 import { serverFile } from "./files.mjs";
-import { addPanel, registerPanels } from "./panel.mjs";
+import { addPanel, registerPanels, whileRunning } from "./panel.mjs";
 import { merged, summary } from "./variations.mjs";
 
 const COPIED_MS = 1500;
@@ -11,9 +9,6 @@ const COPIED_MS = 1500;
 const PANEL = `
   <div data-part="summary" role="status"></div>
   <div data-part="sheet"></div>`;
-
-/** What each node does with a message of the server. */
-const receivers = new WeakMap();
 
 function tile({ seed, strength, image }) {
   const button = document.createElement("button");
@@ -78,25 +73,13 @@ function addSheet(node) {
     if (button) copySeed(button);
   });
   takeWheel(tiles);
-  const receive = (message) => {
+  return (message) => {
     const kept = message.first; // what is shown already stays, and so does where the user has scrolled to
     sheet = merged(sheet ?? { items: [] }, message);
     line.textContent = summary(sheet);
     tiles.replaceChildren(...[...tiles.children].slice(0, kept), ...sheet.items.slice(kept).map(tile));
   };
-  receivers.set(node, receive);
-  return receive;
 }
-
-/** The node that the server calls by this id; inside subgraphs, the ids of all on the way down stand before it. */
-function nodeAt(id) {
-  const way = String(id).split(":");
-  const last = way.pop();
-  const graph = way.reduce((outer, part) => outer?.getNodeById(part)?.subgraph, app.graph.rootGraph);
-  return graph?.getNodeById(last);
-}
-
-api.addEventListener("img2img.variations", ({ detail }) => receivers.get(nodeAt(detail.node))?.(detail));
 
 registerPanels({
   extension: "img2imgstudio.variationSheet",
@@ -104,3 +87,5 @@ registerPanels({
   payload: "img2img_variations",
   create: addSheet,
 });
+
+whileRunning("img2img.variations", "img2img_variations");

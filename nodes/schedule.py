@@ -35,9 +35,6 @@ class StrengthScheduler(io.ComfyNode):
                 io.Float.Output(display_name="start_sigma", tooltip="The first sigma: the noise level of the start."),
                 inputs.report(),
             ],
-            # ComfyUI repeats what a node shows only for output nodes when the result comes from its cache, as it does
-            # after the page has been loaded again; the curve would stay an estimate.
-            is_output_node=True,
         )
 
     @classmethod

@@ -26,6 +26,7 @@ def test_it_agrees_with_the_server(frontend, server, schedulers):
         str(number): {"class_type": "StrengthScheduler", "inputs": {"model": ["demo", 0], **case}}
         for number, case in enumerate(cases)
     }
+    prompt |= {f"end {n}": {"class_type": "PreviewAny", "inputs": {"source": [str(n), 1]}} for n in range(len(cases))}
     outputs = server.run(prompt).outputs
     url = f"{server.url}/extensions/{frontend.pack}/estimate.mjs"
     for number, case in enumerate(cases):

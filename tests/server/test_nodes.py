@@ -68,3 +68,30 @@ def test_the_template_browser_serves_it_with_a_thumbnail(server, name):
     for kind in ("json", "jpg"):
         answer = server.http.get(f"{server.url}/api/workflow_templates/{packs[0]}/{name}.{kind}", timeout=30)
         assert answer.ok, f"{name}.{kind}"
+
+
+def test_a_broken_graph_is_not_saved_by_a_node_that_only_informs(server, pack_ids):
+    assert [name for name in pack_ids if server.object_info[name]["output_node"]] == []
+
+
+def test_what_a_cached_node_showed_can_be_asked_for(server):
+    def graph(names, strength):
+        model, plan, end = names
+        settings = {"scheduler": "simple", "steps": 3, "strength": strength}
+        return {
+            model: {"class_type": "Img2ImgDemoCheckpoint", "inputs": {"family": "eps"}},
+            plan: {"class_type": "StrengthScheduler", "inputs": {"model": [model, 0], **settings}},
+            end: {"class_type": "PreviewAny", "inputs": {"source": [plan, 1]}},
+        }
+
+    def ask(prompt_id):
+        question = {"prompt_id": prompt_id, "nodes": ["2", "7", "none"]}
+        return server.http.post(f"{server.url}/img2img_studio/shown", json=question, timeout=60).json()
+
+    first = server.run(graph("123", 0.37))
+    (shown,) = first.outputs["2"]["img2img_strength"]
+    again = server.run(graph("678", 0.37))
+    assert "7" not in again.outputs, "ComfyUI tells it itself"
+    assert ask(again.prompt_id) == {"7": {"img2img_strength": [shown]}}
+    assert ask(first.prompt_id).keys() == {"2"}
+    assert ask("no such run") == {}

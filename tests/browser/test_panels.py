@@ -1,0 +1,83 @@
+"""What the panels in the nodes show is there again after a reload, a change of tab, a cached run, and in a subgraph."""
+
+import pytest
+
+PANELS = {"4": "StrengthScheduler", "5": "VariationBatch", "6": "Img2ImgStrengthGrid", "7": "DDIMInvert", "8": "Null"}
+OPEN_ANOTHER = "() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')"
+# What each node's panel says, by the node's kind: its texts, and how many pictures and paths are drawn.
+SHOWN = """() => Object.fromEntries(app.canvas.graph.nodes.flatMap(node => {
+    const panel = node.widgets?.map(widget => widget.element).find(one => one?.matches?.('.img2imgstudio-panel'));
+    if (!panel) return [];
+    const drawn = [...panel.querySelectorAll('path')].map(path => path.getAttribute('d'));
+    return [[node.comfyClass, [panel.textContent, drawn.join(' '), panel.querySelectorAll('img[src]').length]]];
+}))"""
+INTO_A_SUBGRAPH = """() => {
+    const nodes = app.graph.nodes.filter(node => node.widgets?.some(
+        widget => widget.element?.matches?.('.img2imgstudio-panel')));
+    const { node } = app.graph.convertToSubgraph(new Set(nodes));
+    app.canvas.openSubgraph(node.subgraph, node);
+}"""
+
+
+@pytest.fixture
+def workflow(request):
+    """Every node with a panel, on the toy, in the form that is queued; ComfyUI knows none of it already."""
+    model = {"model": ["1", 0], "positive": ["3", 0]}
+    sampling = {"strength": 0.6, "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal", "seed": 5}
+    both = {**model, "negative": ["3", 0], "latent": ["2", 0], "vae": ["1", 2], **sampling}
+    grid = {"rows": "strength", "row_values": "0.4, 0.8", "columns": "cfg", "column_values": "1, 4"}
+    invert = {"latent": ["2", 0], "scheduler": "normal", "steps": 2, "strength": 1.0, "method": "pinned",
+              "corrector_steps": 3, "cfg": 1.0, "seed": 0, "keep_trajectory": True}  # fmt: skip
+    tune = {"inversion": ["7", 0], "cfg": 4.0, "inner_steps": 1, "learning_rate": 0.01}
+    nodes = {
+        "1": ("Img2ImgDemoCheckpoint", {"family": "eps"}),
+        "2": ("VAEEncode", {"pixels": ["1", 3], "vae": ["1", 2]}),
+        "3": ("CLIPTextEncode", {"clip": ["1", 1], "text": request.node.name}),
+        "4": ("StrengthScheduler", {"model": ["1", 0], "scheduler": "karras", "steps": 3, "strength": 0.55}),
+        "5": ("VariationBatch", {**both, "count": 2, "variation": 1.0, "batch_limit": 0}),
+        "6": ("Img2ImgStrengthGrid", {**both, **grid}),
+        "7": ("DDIMInvert", {**model, **invert}),
+        "8": ("Img2ImgNullTextOptimize", {**model, **tune}),
+    }
+    results = {"4": 2, "5": 2, "6": 2, "8": 1}
+    ends = {str(9 + n): ("PreviewAny", {"source": [node, slot]}) for n, (node, slot) in enumerate(results.items())}
+    return {number: {"class_type": kind, "inputs": given} for number, (kind, given) in (nodes | ends).items()}
+
+
+def shown(frontend, until=None):
+    """What the panels show, as soon as it is what is wanted; without a wish, now."""
+    for _ in range(100):
+        now = frontend.page.evaluate(SHOWN)
+        if until is None or now == until:
+            return now
+        frontend.page.wait_for_timeout(100)
+    return now
+
+
+def test_they_show_it_again(frontend, vue_nodes, workflow):
+    frontend.open(vue_nodes=vue_nodes)
+    frontend.put("4", workflow)
+    before = shown(frontend)
+    assert len(before) == 5
+    frontend.run()
+    frontend.page.wait_for_timeout(500)
+    after = shown(frontend)
+    assert [kind for kind, panel in after.items() if panel == before[kind]] == []
+
+    frontend.page.evaluate(OPEN_ANOTHER)
+    frontend.page.wait_for_function("() => app.graph.nodes.length === 0")
+    frontend.page.locator(".workflow-tabs").get_by_text("prompt").click()
+    assert shown(frontend, after) == after, "after a change of tab"
+
+    frontend.page.reload()
+    frontend.wait_until_ready()
+    assert shown(frontend, after) == after, "after a reload"
+
+    frontend.put("4", workflow)
+    assert shown(frontend, before) == before
+    frontend.run()
+    assert shown(frontend, after) == after, "after a run from ComfyUI's cache"
+
+    frontend.page.evaluate(INTO_A_SUBGRAPH)
+    assert shown(frontend, after) == after, "in a subgraph"
+    assert frontend.problems == []

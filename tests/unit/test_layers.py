@@ -13,7 +13,7 @@ PACKAGES = ("core", "host", "nodes")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).glob("*.py"))
 CORE_MAY = {"torch", "numpy", "PIL", "kornia", *sys.stdlib_module_names}
 COMFYUI = {
-    "comfy", "comfy_api", "comfy_execution", "comfy_extras", "comfyui_version", "execution", "folder_paths",
+    "aiohttp", "comfy", "comfy_api", "comfy_execution", "comfy_extras", "comfyui_version", "execution", "folder_paths",
     "latent_preview", "node_helpers", "nodes", "safetensors", "server",
 }  # fmt: skip
 OUTSIDE = {"core": CORE_MAY, "host": CORE_MAY | COMFYUI, "nodes": CORE_MAY | {"comfy_api"}}

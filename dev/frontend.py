@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Response, sync_playwright
+from playwright.sync_api import TimeoutError as NotSeen
 
 FLAGS = (
     "--headless",
@@ -36,6 +37,7 @@ READY = "() => window.app?.vueAppReady && window.app.graph && !document.querySel
 LOADED = "count => window.app.graph.nodes.length === count"
 LONGEST_START_MS = 120_000
 LONGEST_WAIT_MS = 90_000  # for anything else; a busy machine is slow to draw
+LONGEST_SEARCH_MS = 10_000  # the search waits for typing to end, then lists within a blink
 LONGEST_RUN = 300  # seconds
 TOOLBARS = 200  # pixels at each side of the window
 # Left, top, right, bottom of everything on the canvas.
@@ -49,7 +51,7 @@ GRAPH_BOX = """() => {
 TRANSLATED_HELP = re.compile(r"/docs/\w+/[\w-]+\.md")
 
 
-@contextmanager
+@contextlib.contextmanager
 def chromium(executable: str) -> Iterator[Browser]:
     """A headless Chromium of the system, closed at the end."""
     with sync_playwright() as playwright:
@@ -137,6 +139,20 @@ class Frontend:
         )
         self.page.get_by_test_id("info-button").click()
         return self.page.locator(".node-help-content")
+
+    def search(self, words: str, until: str) -> list[str]:
+        """Type words into the node search; returns the names it lists, once `until` is one of them or time is up."""
+        box = self.page.locator("[id^=comfy-vue-node-search-box], [role=combobox][aria-controls=results-list]").first
+        if not box.is_visible():
+            self.page.evaluate("() => window.app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
+        listed = self.page.get_by_role("option").filter(has_text=re.compile(r"\S"))
+        wanted = listed.filter(has_text=until).first
+        box.fill("nothing goes by this name")  # so that what is listed next was not listed for the words before
+        wanted.wait_for(state="detached")
+        box.fill(words)
+        with contextlib.suppress(NotSeen):
+            wanted.wait_for(timeout=LONGEST_SEARCH_MS)
+        return [text.split("\n")[0].strip() for text in listed.all_inner_texts()]
 
     def messages(self) -> list[str]:
         """The dialogs and toasts on the screen."""

@@ -3,6 +3,7 @@
 import { app } from "../../scripts/app.js";
 
 const AFTER_RUN = {
+  DDIMInvert: { seed: "fixed" }, // or every edit of a picture would wait for the same inversion again
   Img2ImgFolderImage: { index: "increment" }, // the next picture
   Img2ImgStrengthGrid: { seed: "fixed" }, // marks are worth nothing on a sheet that changes with every run
 };

@@ -47,7 +47,10 @@ class FolderImage(io.ComfyNode):
                     "the next.",
                 ),
                 io.String.Input(
-                    "pattern", default="*", tooltip="Only files with names like this, such as *.jpg or cat*."
+                    "pattern",
+                    default="*",
+                    extra_dict=inputs.RARE,
+                    tooltip="Only files with names like this, such as *.jpg or cat*.",
                 ),
             ],
             outputs=[

@@ -47,6 +47,7 @@ class FitImage(io.ComfyNode):
                     default=8,
                     min=1,
                     max=256,
+                    extra_dict=inputs.RARE,
                     tooltip="Both sides become whole multiples of this: pad rounds up, crop rounds down, stretch "
                     "takes the nearest. 8 suits SD1.5 and SDXL, 16 suits SD3, Flux and Qwen-Image.",
                 ),

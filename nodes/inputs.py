@@ -12,6 +12,9 @@ from ..core.noise import SEED_LIMIT
 from ..core.schedule import MEASURES, STEP_COUNTS
 from ..core.seam import BLENDS, Blend
 
+RARE = {"advanced": True}
+"""The ``extra_dict`` of an input that few people need: frontends since 0.10 fold it away."""
+
 FitInfo = io.Custom("IMG2IMG_FIT")
 InversionInfo = io.Custom("IMG2IMG_INVERSION")
 Passes = io.Custom("IMG2IMG_PASSES")
@@ -128,6 +131,7 @@ def measure() -> io.Combo.Input:
         "measure",
         options=list(MEASURES),
         optional=True,
+        extra_dict=RARE,
         tooltip="timestep: strength x 1000 training steps (SDEdit). noise: strength is the share of noise, equally "
         "noisy on every model. steps: what ComfyUI's denoise does, for old workflows.",
     )
@@ -139,6 +143,7 @@ def step_count() -> io.Combo.Input:
         "step_count",
         options=list(STEP_COUNTS),
         optional=True,
+        extra_dict=RARE,
         tooltip="exact: run all the steps you asked for. proportional: run steps x strength, as other programs do.",
     )
 

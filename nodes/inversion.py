@@ -63,6 +63,7 @@ class DDIMInvert(io.ComfyNode):
                     default=3,
                     min=0,
                     max=20,
+                    extra_dict=inputs.RARE,
                     tooltip="For corrected: how often each step is improved, at least once. Each time costs a model "
                     "call a step.",
                 ),
@@ -70,7 +71,11 @@ class DDIMInvert(io.ComfyNode):
                 inputs.seed("The seed of the noise that noise_maps draws. The other methods draw none."),
                 inputs.negative(optional=True),
                 io.Boolean.Input(
-                    "keep_trajectory", default=False, optional=True, tooltip="Keep the latent of every step, in memory."
+                    "keep_trajectory",
+                    default=False,
+                    optional=True,
+                    extra_dict=inputs.RARE,
+                    tooltip="Keep the latent of every step, in memory.",
                 ),
                 io.Boolean.Input(
                     "grade",

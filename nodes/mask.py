@@ -118,6 +118,7 @@ class OutpaintCanvas(io.ComfyNode):
                     min=1,
                     max=256,
                     optional=True,
+                    extra_dict=inputs.RARE,
                     tooltip="Both sides become whole multiples of this; the sides that grow take the rest.",
                 ),
             ],

@@ -39,6 +39,7 @@ class SDEditNoise(io.ComfyNode):
                     max=2.0,
                     step=0.01,
                     optional=True,
+                    extra_dict=inputs.RARE,
                     tooltip="Scales the noise. A little under 1 calms the result, a little over 1 adds detail.",
                 ),
                 io.Combo.Input(

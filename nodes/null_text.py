@@ -60,6 +60,7 @@ class NullTextOptimize(io.ComfyNode):
                     max=1.0,
                     step=0.001,
                     round=0.0001,
+                    extra_dict=inputs.RARE,
                     tooltip="How far the embedding moves each time. It falls to half over the run.",
                 ),
                 io.Conditioning.Input(

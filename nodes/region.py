@@ -63,6 +63,7 @@ class CropForMask(io.ComfyNode):
                     min=1,
                     max=256,
                     optional=True,
+                    extra_dict=inputs.RARE,
                     tooltip="Both sides become whole multiples of this. 8 suits SD1.5 and SDXL, 16 suits SD3, Flux "
                     "and Qwen-Image.",
                 ),

@@ -61,6 +61,7 @@ class TiledRefine(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
+                    extra_dict=inputs.RARE,
                     tooltip="How far neighbouring tiles reach into each other, in pixels. More hides more, costs more.",
                 ),
                 io.UpscaleModel.Input(

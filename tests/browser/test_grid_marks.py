@@ -5,6 +5,11 @@ import json
 import pytest
 
 NODE = "app.graph.getNodeById(4)"
+AFTER_RUN = (
+    ("Img2ImgStrengthGrid", "seed", "fixed"),
+    ("DDIMInvert", "seed", "fixed"),
+    ("Img2ImgFolderImage", "index", "increment"),
+)
 MARKS = f"() => {NODE}.widgets.find(widget => widget.name === 'marks').value"
 
 
@@ -84,7 +89,7 @@ def test_marks_are_saved_with_the_workflow_and_the_sheet_is_not(frontend, panel)
 
 def test_new_nodes_keep_the_seed_and_take_the_next_picture(frontend):
     frontend.open()
-    for kind, name, after in (("Img2ImgStrengthGrid", "seed", "fixed"), ("Img2ImgFolderImage", "index", "increment")):
+    for kind, name, after in AFTER_RUN:
         value = frontend.page.evaluate(
             """([kind, name]) => {
                 const node = LiteGraph.createNode(kind);

@@ -17,6 +17,7 @@ from .errors import FleetError, Refused, ServerTrouble
 
 CLIENT = "img2img-fleet"  # says in a server's queue which prompts are ours
 AUTHORIZATION = "FLEET_AUTHORIZATION"
+CERTIFICATES = "REQUESTS_CA_BUNDLE"
 PATIENCE = (5.0, 60.0)  # seconds to wait for a connection, and for an answer
 NO_MODELS = ("configs", "custom_nodes")  # ComfyUI lists them among its models, and the second may take minutes
 PAUSES = (0.2, 0.6)  # seconds before a question is asked again
@@ -80,7 +81,8 @@ class ComfyServer:
     """One ComfyUI by its address. Its methods may be called from several threads.
 
     Every method raises ServerTrouble where the server does not answer, or answers nonsense, three times in a row.
-    The environment variable FLEET_AUTHORIZATION is sent as the Authorization header, if it is set.
+    The environment variable FLEET_AUTHORIZATION is sent as the Authorization header, if it is set; REQUESTS_CA_BUNDLE
+    names the certificates that https servers are trusted by, if they are not the usual ones.
     """
 
     def __init__(self, url: str) -> None:
@@ -93,6 +95,7 @@ class ComfyServer:
         if not hasattr(self._local, "http"):
             http = requests.Session()
             http.trust_env = not is_loopback(urlsplit(self.url).hostname or "")  # no proxy knows our loopback
+            http.verify = os.environ.get(CERTIFICATES) or True  # without trust_env, requests does not look there
             if os.environ.get(AUTHORIZATION):
                 http.headers["Authorization"] = os.environ[AUTHORIZATION]
             self._local.http = http
@@ -215,6 +218,11 @@ class ComfyServer:
                 if answer.status_code < 500:
                     return self._checked(answer, path, as_json)
                 fault = f"HTTP {answer.status_code}"
+            except requests.exceptions.SSLError as error:
+                raise ServerTrouble(
+                    f"{self.url}: its certificate cannot be trusted ({_short(error)}); if it is your own, name the file "
+                    f"of your certificate authority in the environment variable {CERTIFICATES}"
+                ) from error
             except (requests.RequestException, ValueError) as error:  # ValueError: malformed JSON
                 fault = error
         raise ServerTrouble(f"{self.url} does not answer as it should on /{path.partition('/')[0]} ({_short(fault)})")
@@ -284,7 +292,13 @@ def _refusal(answer: dict[str, Any]) -> str:
 
 def _short(fault: Exception | str) -> str:
     text = " ".join(str(fault).split())
-    for sign in ("Connection refused", "timed out", "Connection aborted", "Name or service not known"):
+    for sign in (
+        "certificate verify failed",
+        "Connection refused",
+        "timed out",
+        "Connection aborted",
+        "Name or service not known",
+    ):
         if sign in text:
             return sign.lower()
     return text[:160]

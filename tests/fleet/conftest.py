@@ -22,9 +22,9 @@ class StandIns:
     def __init__(self):
         self.processes = {}
 
-    def start(self, count=1, seconds=0.02, chaos=0.0, seed=0):
+    def start(self, count=1, seconds=0.02, chaos=0.0, seed=0, certificate=()):
         """Addresses of new stand-ins, which share a process."""
-        command = [sys.executable, STAND_IN, str(count), str(seconds), str(chaos), str(seed)]
+        command = [sys.executable, STAND_IN, str(count), str(seconds), str(chaos), str(seed), *certificate]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         urls = json.loads(process.stdout.readline())
         self.processes |= dict.fromkeys(urls, process)

@@ -1,4 +1,5 @@
-"""Stand-ins for ComfyUI that misbehave on purpose: `python standin.py COUNT SECONDS CHAOS SEED` serves so many of them.
+"""Stand-ins for ComfyUI that misbehave on purpose: `python standin.py COUNT SECONDS CHAOS SEED` serves so many of them,
+by https if CERTIFICATE follows, a file that holds a key and its certificate.
 
 They speak as much of ComfyUI's HTTP API as the fleet uses. A prompt takes SECONDS; its result is a small picture made
 of the prompt's hash, so that a right result is known without a server. CHAOS 0..1 is the chance that a question goes
@@ -193,18 +194,19 @@ class Handler(tornado.web.RequestHandler):
             self.send_error(404)
 
 
-async def serve(count, seconds, chaos, seed):
+async def serve(count, seconds, chaos, seed, certificate=None):
+    secure = {"ssl_options": {"certfile": certificate}} if certificate else {}
     urls, stand_ins = [], []
     for number in range(count):
         stand_in = StandIn(number, seconds, chaos, seed)
         app = tornado.web.Application([(r"/(.*)", Handler, {"stand_in": stand_in})], log_function=lambda _: None)
-        server = app.listen(0, "127.0.0.1")
+        server = app.listen(0, "127.0.0.1", **secure)
         (listening,) = server._sockets.values()
-        urls.append(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        urls.append(f"http{'s' if secure else ''}://127.0.0.1:{listening.getsockname()[1]}")
         stand_ins.append(stand_in)
     print(json.dumps(urls), flush=True)
     await asyncio.gather(*(stand_in.work() for stand_in in stand_ins))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]))

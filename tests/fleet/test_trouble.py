@@ -15,9 +15,11 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import trustme
 from img2img_studio import fleet
 from img2img_studio.fleet.command import main
-from img2img_studio.fleet.errors import FleetError, NoServerLeft
+from img2img_studio.fleet.errors import FleetError, NoServerLeft, ServerTrouble
+from img2img_studio.fleet.server import ComfyServer
 from PIL import Image
 
 spec = importlib.util.spec_from_file_location("standin", Path(__file__).with_name("standin.py"))
@@ -243,6 +245,18 @@ def test_who_asks_can_be_said(stand_ins, toy_prompt, tmp_path, monkeypatch):
     monkeypatch.setenv("FLEET_AUTHORIZATION", "Bearer secret")
     assert fleet.run(toy_prompt, tmp_path / "out", [url]).done == 1
     assert "secret" not in (tmp_path / "out" / "run.jsonl").read_text()
+
+
+def test_https_with_a_certificate_of_ones_own(stand_ins, toy_prompt, tmp_path, monkeypatch, capsys):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    (url,) = stand_ins.start(1, 0.01, certificate=[tmp_path / "server.pem"])
+    assert url.startswith("https://")
+    with pytest.raises(ServerTrouble, match="certificate verify failed.*REQUESTS_CA_BUNDLE"):
+        ComfyServer(url).versions()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    assert fleet.run(toy_prompt, tmp_path / "out", [url], grid=seeds(3)).done == 3
 
 
 def test_json_tells_programs_everything(stand_ins, toy_prompt, tmp_path, capsys):

@@ -47,6 +47,7 @@ class PromptEdit(io.ComfyNode):
                 "instruct",
                 "inversion free",
             ],
+            folded=["source_cfg", "averages", "finish"],
             description="Say what the picture shows now and what it should show. What the two prompts disagree about "
             "changes, the rest stays. No inversion, no mask, any model.",
             inputs=[
@@ -70,7 +71,6 @@ class PromptEdit(io.ComfyNode):
                     max=100.0,
                     step=0.1,
                     round=0.01,
-                    extra_dict=inputs.RARE,
                     tooltip="Guidance of the source prompt. At 1 the source prompt is the negative of the edit, and "
                     "the negative prompt is only asked in the finish.",
                 ),
@@ -81,7 +81,6 @@ class PromptEdit(io.ComfyNode):
                     min=1,
                     max=16,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="How many noises each step is averaged over. More is calmer and takes that much longer.",
                 ),
                 io.Float.Input(
@@ -91,7 +90,6 @@ class PromptEdit(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="The share of the steps at the end that paint freely under the new prompt, for textures of "
                     "its own. 0 keeps most of the picture.",
                 ),

@@ -29,6 +29,7 @@ class FolderImage(io.ComfyNode):
                 "batch process",
                 "loop images",
             ],
+            folded=["pattern"],
             description="Loads one picture of a folder at every queued run, the next one each time. Queue as many runs "
             "as there are pictures.",
             inputs=[
@@ -49,7 +50,6 @@ class FolderImage(io.ComfyNode):
                 io.String.Input(
                     "pattern",
                     default="*",
-                    extra_dict=inputs.RARE,
                     tooltip="Only files with names like this, such as *.jpg or cat*.",
                 ),
             ],

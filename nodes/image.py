@@ -20,6 +20,7 @@ class FitImage(io.ComfyNode):
             display_name="Fit Image (resize)",
             category="img2img/image",
             search_aliases=["resize", "resolution", "letterbox", "pad image", "crop image", "resize and fill"],
+            folded=["multiple"],
             description="Scales, pads or crops a picture to a size the model likes. Unfit Image takes it back.",
             inputs=[
                 io.Image.Input("image", tooltip="The picture or batch of pictures to bring to size."),
@@ -47,7 +48,6 @@ class FitImage(io.ComfyNode):
                     default=8,
                     min=1,
                     max=256,
-                    extra_dict=inputs.RARE,
                     tooltip="Both sides become whole multiples of this: pad rounds up, crop rounds down, stretch "
                     "takes the nearest. 8 suits SD1.5 and SDXL, 16 suits SD3, Flux and Qwen-Image.",
                 ),

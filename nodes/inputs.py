@@ -12,9 +12,6 @@ from ..core.noise import SEED_LIMIT
 from ..core.schedule import MEASURES, STEP_COUNTS
 from ..core.seam import BLENDS, Blend
 
-RARE = {"advanced": True}
-"""The ``extra_dict`` of an input that few people need: frontends since 0.10 fold it away."""
-
 FitInfo = io.Custom("IMG2IMG_FIT")
 InversionInfo = io.Custom("IMG2IMG_INVERSION")
 Passes = io.Custom("IMG2IMG_PASSES")
@@ -25,12 +22,20 @@ INVERSION_PANEL = "img2img_inversion"
 
 @dataclass(eq=False, repr=False)
 class Schema(io.Schema):
-    """A schema that says under which words the search should find its node.
+    """A schema with what ComfyUI has learned to pass on to its frontend since 0.3.75; before, it does nothing.
 
-    ComfyUI passes them on to its frontend since 0.11; before, they do nothing.
+    search_aliases: words under which the search finds the node (0.11)
+    folded:         names of inputs that few people need, folded away as "advanced" (0.10), as `measure` and
+                    `step_count` are in every node
     """
 
     search_aliases: list[str] = field(default_factory=list)
+    folded: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for entry in self.inputs:
+            if entry.id in (*self.folded, "measure", "step_count"):
+                entry.extra_dict = {**entry.extra_dict, "advanced": True}
 
 
 def model() -> io.Model.Input:
@@ -131,7 +136,6 @@ def measure() -> io.Combo.Input:
         "measure",
         options=list(MEASURES),
         optional=True,
-        extra_dict=RARE,
         tooltip="timestep: strength x 1000 training steps (SDEdit). noise: strength is the share of noise, equally "
         "noisy on every model. steps: what ComfyUI's denoise does, for old workflows.",
     )
@@ -143,7 +147,6 @@ def step_count() -> io.Combo.Input:
         "step_count",
         options=list(STEP_COUNTS),
         optional=True,
-        extra_dict=RARE,
         tooltip="exact: run all the steps you asked for. proportional: run steps x strength, as other programs do.",
     )
 

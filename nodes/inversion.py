@@ -38,6 +38,7 @@ class DDIMInvert(io.ComfyNode):
                 "noise inversion",
                 "reconstruct",
             ],
+            folded=["corrector_steps", "keep_trajectory"],
             description="Turns a real picture into the noise it could have come from, so that Inversion Sampler can "
             "give it back under the same prompt or edit it under another one.",
             inputs=[
@@ -63,7 +64,6 @@ class DDIMInvert(io.ComfyNode):
                     default=3,
                     min=0,
                     max=20,
-                    extra_dict=inputs.RARE,
                     tooltip="For corrected: how often each step is improved, at least once. Each time costs a model "
                     "call a step.",
                 ),
@@ -74,7 +74,6 @@ class DDIMInvert(io.ComfyNode):
                     "keep_trajectory",
                     default=False,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="Keep the latent of every step, in memory.",
                 ),
                 io.Boolean.Input(

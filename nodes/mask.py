@@ -97,6 +97,7 @@ class OutpaintCanvas(io.ComfyNode):
             display_name="Outpaint Canvas",
             category="img2img/mask",
             search_aliases=["outpaint", "pad image for outpainting", "extend image", "uncrop", "expand canvas"],
+            folded=["multiple"],
             description="Adds room on any side of a picture, filled with something plausible, and gives the mask of "
             "the new part, for inpainting at a strength of 0.7 to 0.9.",
             inputs=[
@@ -118,7 +119,6 @@ class OutpaintCanvas(io.ComfyNode):
                     min=1,
                     max=256,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="Both sides become whole multiples of this; the sides that grow take the rest.",
                 ),
             ],

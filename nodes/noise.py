@@ -24,6 +24,7 @@ class SDEditNoise(io.ComfyNode):
             display_name="Noise Latent (SDEdit)",
             category="img2img/noise",
             search_aliases=["SDEdit", "add noise", "noise latent", "img2img noise", "inpaint fill"],
+            folded=["noise_multiplier"],
             description="Noises a latent picture to the first of the sigmas. Guided Sampler takes it from there; "
             "stock samplers take the NOISE output and the clean latent.",
             inputs=[
@@ -39,7 +40,6 @@ class SDEditNoise(io.ComfyNode):
                     max=2.0,
                     step=0.01,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="Scales the noise. A little under 1 calms the result, a little over 1 adds detail.",
                 ),
                 io.Combo.Input(

@@ -36,6 +36,7 @@ class NullTextOptimize(io.ComfyNode):
                 "optimise unconditional",
                 "negative prompt inversion",
             ],
+            folded=["learning_rate"],
             description="Prepares an inversion for high cfg: finds for every step what the negative prompt must say so "
             "that the picture comes back under guidance. Slow, and needs memory for gradients.",
             inputs=[
@@ -60,7 +61,6 @@ class NullTextOptimize(io.ComfyNode):
                     max=1.0,
                     step=0.001,
                     round=0.0001,
-                    extra_dict=inputs.RARE,
                     tooltip="How far the embedding moves each time. It falls to half over the run.",
                 ),
                 io.Conditioning.Input(

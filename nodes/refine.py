@@ -93,6 +93,7 @@ class ProgressiveRefine(io.ComfyNode):
             display_name="Progressive Refine (loopback)",
             category="img2img/sampling",
             search_aliases=["loopback", "multi pass", "iterative", "hires fix", "refiner", "img2img loop"],
+            folded=["seed_mode", "max_drift", "recipe"],
             description="Runs image to image several times in a row at falling strengths, without decoding in between: "
             "first the composition, then the details.",
             inputs=[
@@ -114,7 +115,6 @@ class ProgressiveRefine(io.ComfyNode):
                 io.Combo.Input(
                     "seed_mode",
                     options=list(SEED_MODES),
-                    extra_dict=inputs.RARE,
                     tooltip="increment: each pass gets the next seed. same: all passes get the same noise.",
                 ),
                 inputs.Passes.Input(
@@ -131,7 +131,6 @@ class ProgressiveRefine(io.ComfyNode):
                     max=100.0,
                     step=0.5,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="Stop before the pass that would move the colours further than this from the first picture "
                     "(mean Delta E; about 2 is visible). 0: never. Needs vae.",
                 ),
@@ -147,7 +146,6 @@ class ProgressiveRefine(io.ComfyNode):
                     default="",
                     multiline=True,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="A former report. Its passes are run again exactly, and the new report says whether the "
                     "result is identical.",
                 ),

@@ -31,6 +31,7 @@ class CropForMask(io.ComfyNode):
                 "mask detailer",
                 "inpaint full resolution",
             ],
+            folded=["multiple"],
             description="Cuts out what the mask shows, with its surroundings, at the size the model likes, so that a "
             "small part is painted in full detail. Inpaint Stitch puts it back.",
             inputs=[
@@ -63,7 +64,6 @@ class CropForMask(io.ComfyNode):
                     min=1,
                     max=256,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="Both sides become whole multiples of this. 8 suits SD1.5 and SDXL, 16 suits SD3, Flux "
                     "and Qwen-Image.",
                 ),

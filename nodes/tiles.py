@@ -25,6 +25,7 @@ class TiledRefine(io.ComfyNode):
             display_name="Upscale",
             category="img2img/sampling",
             search_aliases=["upscale", "ultimate sd upscale", "tiled diffusion", "hires fix", "tile", "multidiffusion"],
+            folded=["overlap"],
             description="Enlarges a picture and repaints it at low strength for detail. All tiles are cut from one "
             "noised picture and blended at every step, so there are no seams and no repeated noise.",
             inputs=[
@@ -61,7 +62,6 @@ class TiledRefine(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
-                    extra_dict=inputs.RARE,
                     tooltip="How far neighbouring tiles reach into each other, in pixels. More hides more, costs more.",
                 ),
                 io.UpscaleModel.Input(

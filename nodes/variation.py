@@ -30,6 +30,7 @@ class VariationBatch(io.ComfyNode):
             display_name="Variation Batch",
             category="img2img/sampling",
             search_aliases=["variations", "batch", "seeds", "subseed", "variation seed", "img2img batch"],
+            folded=["seeds", "strengths", "first_item", "batch_limit"],
             description="Makes several versions of a picture, one for each seed. Each is the same picture alone, in "
             "any batch, or on another machine: note its seed and make it again.",
             inputs=[
@@ -59,14 +60,12 @@ class VariationBatch(io.ComfyNode):
                     "seeds",
                     default="",
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="The seeds to use, like 1, 5, 9..12. Empty: count on from seed.",
                 ),
                 io.String.Input(
                     "strengths",
                     default="",
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="A strength for each variation, like 0.3, 0.5, 0.7, and round again. Empty: one for all.",
                 ),
                 io.Int.Input(
@@ -75,7 +74,6 @@ class VariationBatch(io.ComfyNode):
                     min=0,
                     max=1_000_000,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="Start at this place of the list, to share a long list between machines.",
                 ),
                 io.Int.Input(
@@ -84,7 +82,6 @@ class VariationBatch(io.ComfyNode):
                     min=0,
                     max=4096,
                     optional=True,
-                    extra_dict=inputs.RARE,
                     tooltip="The most pictures to sample at once. 0: as many as fit into memory.",
                 ),
                 inputs.mask(),

@@ -19,3 +19,9 @@ def test_what_is_folded_away_can_be_left_alone(nodes):
                 folded += 1
                 assert "default" in options or "options" in options, f"{name}: {entry.id}"
     assert folded > 20
+
+
+def test_every_folded_input_exists(nodes):
+    for name, node in nodes.items():
+        schema = node.GET_SCHEMA()
+        assert {*schema.folded} <= {entry.id for entry in schema.inputs}, name

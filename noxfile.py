@@ -68,6 +68,7 @@ def benchmarks(session: nox.Session) -> None:
     every = [
         "import_time",
         "sampler_overhead",
+        "edit_overhead",
         "drift",
         "variations",
         "inpaint",

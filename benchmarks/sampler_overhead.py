@@ -44,7 +44,7 @@ def main() -> None:
         results.write("GuidedSampler against KSampler, time", f"{ratio:.3f}", f"at most {TIME_LIMIT}", machine)
         failed = ratio > TIME_LIMIT
         if gpu:
-            memory = _peak(ours) / _peak(theirs)
+            memory = peak(ours) / peak(theirs)
             limit = f"at most {MEMORY_LIMIT}"
             results.write("GuidedSampler against KSampler, peak memory", f"{memory:.3f}", limit, machine)
             failed = failed or memory > MEMORY_LIMIT
@@ -53,16 +53,8 @@ def main() -> None:
 
 def _runs(nodes: dict[str, Any], device: str) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
     """GuidedSampler and KSampler on the same model, latent, prompt and seed."""
-    from ..dev import models  # only now, when ComfyUI knows its device
-
     stock = importlib.import_module("nodes")
-    if device == "cuda":
-        unet, dtype, size = models.SD15_UNET, torch.float16, 64
-    else:
-        unet, dtype, size = models.SD15_UNET | {"model_channels": 64, "context_dim": 768}, torch.float32, 16
-    model = models.random_model("eps", unet=unet, dtype=dtype)
-    prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
-    latent = {"samples": torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(3))}
+    model, prompts, latent = tried(device)
     schedule = nodes["StrengthScheduler"].execute(model, "normal", STEPS, DENOISE, measure="steps")
     sampler = nodes["Img2ImgGuidedSampler"]
 
@@ -77,7 +69,20 @@ def _runs(nodes: dict[str, Any], device: str) -> tuple[Callable[[], torch.Tensor
     return ours, theirs
 
 
-def _peak(run: Callable[[], torch.Tensor]) -> int:
+def tried(device: str) -> tuple[Any, tuple[Any, Any], dict[str, torch.Tensor]]:
+    """A model to time, two prompts and a latent for it."""
+    from ..dev import models  # only now, when ComfyUI knows its device
+
+    if device == "cuda":
+        unet, dtype, size = models.SD15_UNET, torch.float16, 64
+    else:
+        unet, dtype, size = models.SD15_UNET | {"model_channels": 64, "context_dim": 768}, torch.float32, 16
+    model = models.random_model("eps", unet=unet, dtype=dtype)
+    prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
+    return model, prompts, {"samples": torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(3))}
+
+
+def peak(run: Callable[[], Any]) -> int:
     """Bytes on the device at the worst moment of a run."""
     torch.cuda.reset_peak_memory_stats()
     run()

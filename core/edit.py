@@ -23,20 +23,6 @@ DrawNoise = Callable[[float, float], Tensor]
 """Unit noise for the step between two sigmas, as ``StepNoise`` draws it."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class EditStep:
-    """What one step of an edit came to.
-
-    picture: [B, C, ...] the picture as edited so far, in the model's space
-    sigma:   the noise level that was asked about
-    pull:    what the prompts disagreed about there beyond what the edit had changed already; None while plainly sampled
-    """
-
-    picture: Tensor
-    sigma: float
-    pull: Tensor | None
-
-
 def prompt_edit(
     denoise_pair: DenoisePair,
     x: Tensor,
@@ -44,7 +30,7 @@ def prompt_edit(
     draws: Sequence[DrawNoise],
     flow: bool,
     mask: Tensor | None = None,
-) -> Iterator[EditStep]:
+) -> Iterator[Tensor]:
     """FlowEdit (arXiv:2412.08629, eq. 8-9 and algorithm 1), written for a denoiser and every family, step by step.
 
     With d the difference made so far, 0 at first, and noise n of its own for each step from σ to σ':
@@ -58,6 +44,8 @@ def prompt_edit(
     flow:   whether noised pictures lose signal (a = 1 - σ)
     mask:   0..1, broadcastable to x: the share of Δ that is let through; where it is 0, x keeps its bits
 
+    returns: the picture as edited so far after each step, [B, C, ...] in the model's space
+
     Where both prompts say the same, Δ is 0 and so is d, to the rounding of the denoiser.
     """
     change = torch.zeros_like(x)
@@ -69,10 +57,9 @@ def prompt_edit(
             state = noised(x, noise, sigma, flow)
             source, target = denoise_pair(state, state + change, sigma)
             seen = seen + (target - source) / len(noises)
-        pull = seen - change
         change = torch.lerp(change, seen if mask is None else mask * seen, 1 - sigma_next / sigma)
         picture = x + change
-        yield EditStep(picture if mask is None else keep_outside(mask, x, picture), sigma, pull)
+        yield picture if mask is None else keep_outside(mask, x, picture)
 
 
 def finish(
@@ -83,7 +70,7 @@ def finish(
     noise: Tensor,
     flow: bool,
     mask: Tensor | None = None,
-) -> Iterator[EditStep]:
+) -> Iterator[Tensor]:
     """The end of an edit as plain sampling (FlowEdit's n_min, arXiv:2412.08629, appendix): Euler steps from z + d.
 
     The target prompt alone paints here, so that textures of its own come in. One answer a step.
@@ -94,6 +81,7 @@ def finish(
     sigmas:  falling to 0
     noise:   unit noise to go on from
     mask:    0..1, broadcastable to x; what it leaves of x follows x's own path under the same noise
+    returns: what is seen of the picture at each step, at last the picture itself
     """
     state = noised(x, noise, sigmas[0], flow) + (edited - x)
     for sigma, sigma_next in pairwise(sigmas):
@@ -103,7 +91,7 @@ def finish(
             own = noised(x, noise, sigma_next, flow)
             state = keep_outside(mask, own, torch.lerp(own, state, mask.expand_as(state)))
             denoised = keep_outside(mask, x, torch.lerp(x, denoised, mask.expand_as(x)))
-        yield EditStep(state if sigma_next == 0 else denoised, sigma, None)
+        yield state if sigma_next == 0 else denoised
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,21 +108,25 @@ class Edit:
     finish: float = 0.0
 
 
-def edit_steps(denoise_pair: DenoisePair, denoise: Denoise, x: Tensor, edit: Edit) -> Iterator[EditStep]:
+def edit_steps(denoise_pair: DenoisePair, denoise: Denoise, x: Tensor, edit: Edit) -> Iterator[Tensor]:
     """The steps of a whole edit: ``prompt_edit``, and ``finish`` for the last share of them.
 
     denoise: under the target prompt, for the plain part
     x:       [B, C, ...] the clean picture in the model's space
     """
     steps = len(edit.sigmas) - 1
-    turn = steps - round(edit.finish * steps)
+    turn = steps - plain_steps(steps, edit.finish)
     edited = x
-    for step in prompt_edit(denoise_pair, x, edit.sigmas[: turn + 1], edit.draws, edit.flow, edit.mask):
-        edited = step.picture
-        yield step
+    for edited in prompt_edit(denoise_pair, x, edit.sigmas[: turn + 1], edit.draws, edit.flow, edit.mask):
+        yield edited
     if turn < steps:
         noise = edit.draws[0](edit.sigmas[turn], 0.0)
         yield from finish(denoise, x, edited, edit.sigmas[turn:], noise, edit.flow, edit.mask)
+
+
+def plain_steps(steps: int, share: float) -> int:
+    """How many of the steps of an edit end it as plain sampling, for a share of them in 0..1."""
+    return round(share * steps)
 
 
 def guided_pairs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
 RIDGE = 1e-4
@@ -15,10 +16,15 @@ TOLERANCE = 0.05
 """The residual at which a pixel counts half in the next fit."""
 SAME, CHANGED = 0.02, 0.05
 """Differences that an autoencoder and an edit make by themselves, and from which on a pixel was changed on purpose."""
+STRONGEST, PLAIN = 0.99, 0.15
+"""The quantile that stands for the strongest change of an edit. Where that is below ``PLAIN``, both differences shrink
+with it: a faint edit is meant as well."""
 NEARBY = 5
 """Pixels of the window that says how much a pixel was changed."""
 FITTED, REPAINTED = 0.05, 0.15
 """Residuals up to which the fit stands and from which on the edited picture does; both are blended between."""
+FINEST = 4
+"""Samples along the radius of a window that are enough for its fit."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +54,9 @@ def restore_detail(
     lies around it; there, where the residual stays large, the edited picture itself stands. What the edit hardly
     touched (``SAME``) is the original, bit for bit.
 
+    Large windows are fitted on pictures that were averaged down first (fast guided filter, He and Sun 2015,
+    arXiv:1505.00996), which an affine map passes through unchanged; all else is done pixel by pixel.
+
     original: [B, H, W, 3] in 0..1
     edited:   the same size; one that was decoded from the original's latent after an edit
     decoded:  the same size; the original encoded and decoded again
@@ -57,39 +66,50 @@ def restore_detail(
     """
     _check(original, edited, decoded, radius)
     pictures = zip(original.split(1), edited.split(1), decoded.split(1), strict=True)
-    items = [_restored(*picture, radius) for picture in pictures]
+    items = [_restored(*(part.movedim(-1, 1).float() for part in picture), radius) for picture in pictures]
     image, kept, stands = (torch.cat(parts) for parts in zip(*items, strict=True))
+    image = image.movedim(1, -1).to(original)
+    image = torch.where(kept.movedim(1, -1) == 1, original, image)
     if mask is not None:
         shown = mask[..., None]
         image = torch.where(shown == 0, original, torch.lerp(original, image, shown.expand_as(image)))
-    return Restored(image, kept, stands)
+    return Restored(image, kept[:, 0], stands[:, 0])
 
 
 def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
-    """One picture; the fields of ``Restored``."""
-    size = 2 * radius + 1
-    source, change = decoded.double().movedim(-1, 1), (edited - decoded).double().movedim(-1, 1)
-    slope, offset, residual = _explained(source, change, torch.ones_like(change[:, :1]), size)
-    for _ in range(ROUNDS):
-        slope, offset, residual = _explained(source, change, 1 / (1 + residual / TOLERANCE**2), size)
-    carried = original.double().movedim(-1, 1)
-    carried = (carried + _applied(slope, offset, carried)).movedim(1, -1).to(original)
-    anew = _ramp(residual.sqrt(), FITTED, REPAINTED).to(original).movedim(1, -1)
+    """One picture, [1, 3, H, W]; the fields of ``Restored`` with channels second."""
+    change = edited - decoded
+    slope, offset = _fitted(decoded, change, radius)
+    residual = window_mean((change - _applied(slope, offset, decoded)).square().mean(1, keepdim=True), 3)
+    anew = _ramp(residual.sqrt(), FITTED, REPAINTED)
     moved = window_mean(change.square().mean(1, keepdim=True), NEARBY).sqrt()
-    touched = _ramp(moved, SAME, CHANGED).to(original).movedim(1, -1)
-    image = torch.lerp(carried, edited, anew.expand_as(edited)).clamp(0, 1)
-    image = torch.where(touched == 0, original, torch.lerp(original, image, touched.expand_as(image)))
-    return image, 1 - touched[..., 0], (touched * anew)[..., 0]
+    strongest = moved.flatten().kthvalue(max(1, round(STRONGEST * moved.numel()))).values
+    scale = (strongest / PLAIN).clamp(1e-6, 1)
+    touched = _ramp(moved, scale * SAME, scale * CHANGED)
+    carried = original + _applied(slope, offset, original)
+    image = torch.lerp(carried, edited, anew).clamp(0, 1)
+    return torch.lerp(original, image, touched), 1 - touched, touched * anew
 
 
-def _explained(source: Tensor, change: Tensor, weight: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The fit, and the mean square of what it leaves unexplained around each pixel, [B, 1, H, W]."""
+def _fitted(source: Tensor, change: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """The robust fit of a change, [1, 3, 3, H, W] and [1, 3, H, W]."""
+    height, width = source.shape[-2:]
+    every = max(1, radius // FINEST)
+    source, change = (functional.avg_pool2d(part, every, ceil_mode=True).double() for part in (source, change))
+    size = 2 * (radius // every) + 1
+    weight = torch.ones_like(change[:, :1])
     slope, offset = _fit(source, change, weight, size)
-    residual = (change - _applied(slope, offset, source)).square().mean(1, keepdim=True)
-    return slope, offset, window_mean(residual, 3)
+    for _ in range(ROUNDS):
+        residual = (change - _applied(slope, offset, source)).square().mean(1, keepdim=True)
+        weight = 1 / (1 + window_mean(residual, 3) / TOLERANCE**2)
+        slope, offset = _fit(source, change, weight, size)
+    fields = torch.cat([slope.flatten(1, 2), offset], 1).float()
+    if every > 1:
+        fields = functional.interpolate(fields, scale_factor=every, mode="bilinear")[..., :height, :width]
+    return fields[:, :9].unflatten(1, (3, 3)), fields[:, 9:]
 
 
-def _ramp(values: Tensor, low: float, high: float) -> Tensor:
+def _ramp(values: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
     return ((values - low) / (high - low)).clamp(0, 1)
 
 
@@ -99,16 +119,12 @@ def _fit(source: Tensor, change: Tensor, weight: Tensor, size: int) -> tuple[Ten
     slope = (cov(source) + RIDGE)⁻¹ cov(source, change), offset = mean change - slope · mean source
     """
     total = window_mean(weight, size)
-
-    def mean(values: Tensor) -> Tensor:
-        return window_mean(weight * values.flatten(1, -3), size).view(values.shape) / total.view(
-            total.shape[:1] + (1,) * (values.ndim - 3) + total.shape[-2:]
-        )
-
-    middle, shift = mean(source), mean(change)
-    spread = mean(source[:, :, None] * source[:, None]) - middle[:, :, None] * middle[:, None]
-    shared = mean(source[:, :, None] * change[:, None]) - middle[:, :, None] * shift[:, None]
-    slope = torch.einsum("bijhw,bjkhw->bikhw", _inverse(spread), shared)
+    wanted = torch.cat([source, change], 1)
+    products = source[:, :, None] * wanted[:, None]
+    means = window_mean(weight * torch.cat([wanted, products.flatten(1, 2)], 1), size) / total
+    middle, shift = means[:, :3], means[:, 3:6]
+    covariance = means[:, 6:].unflatten(1, (3, 6)) - middle[:, :, None] * means[:, None, :6]
+    slope = torch.einsum("bijhw,bjkhw->bikhw", _inverse(covariance[:, :, :3]), covariance[:, :, 3:])
     offset = shift - torch.einsum("bikhw,bihw->bkhw", slope, middle)
     return window_mean(slope.flatten(1, 2), size).view(slope.shape), window_mean(offset, size)
 
@@ -122,22 +138,18 @@ def _inverse(spread: Tensor) -> Tensor:
 
 
 def _applied(slope: Tensor, offset: Tensor, picture: Tensor) -> Tensor:
-    return torch.einsum("bikhw,bihw->bkhw", slope, picture) + offset
+    return (slope * picture[:, :, None]).sum(1) + offset
 
 
 def window_mean(values: Tensor, size: int) -> Tensor:
-    """The mean over square windows of an odd size, of what of them lies inside the picture; [B, C, H, W] in float64.
+    """The mean over square windows of an odd size, of what of them lies inside the picture; [B, C, H, W].
 
-    By running sums, so that large windows cost no more than small ones.
+    Along one axis after the other, so that a window costs twice its side and not its area.
     """
-    for axis in (-1, -2):
-        length = values.shape[axis]
-        at = torch.arange(length, device=values.device)
-        first, end = (at - size // 2).clamp_min(0), (at + size // 2 + 1).clamp_max(length)
-        sums = torch.cat([torch.zeros_like(values.narrow(axis, 0, 1)), values.cumsum(axis)], axis)
-        total = sums.index_select(axis, end) - sums.index_select(axis, first)
-        count = (end - first).to(values)
-        values = total / (count if axis == -1 else count[:, None])
+    across, down = (1, size), (size, 1)
+    for window in (across, down):
+        reach = (window[0] // 2, window[1] // 2)
+        values = functional.avg_pool2d(values, window, 1, reach, count_include_pad=False)
     return values
 
 

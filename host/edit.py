@@ -14,7 +14,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..core.conditioning import Conditioning
-from ..core.edit import DenoisePair, Edit, edit_steps, guided_pairs
+from ..core.edit import DenoisePair, Edit, edit_steps, guided_pairs, plain_steps
 from ..core.found_mask import found_mask
 from ..core.inversion import Denoise
 from ..core.kept import Kept
@@ -60,11 +60,12 @@ class EditGuider(CountingGuider):
         self.together = Kept[list[dict[str, Any] | None]](4)
 
     def pair(self, z: Tensor, moved: Tensor, sigma: float, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """The source's guided answer about z, and the target's about z + d: two calls. See ``core.edit``."""
-        self.calls += 2
-        asked = [("source", z), ("positive", moved)]
-        if self.cfg != self.source_cfg:
-            asked.append(("source", moved))
+        """The source's guided answer about z, and the target's about z + d. See ``core.edit``.
+
+        Each answer for a prompt counts as one call, with its negative prompt.
+        """
+        asked = [("source", z), ("positive", moved), ("source", moved)][: pair_calls(self.cfg, self.source_cfg)]
+        self.calls += len(asked)
         source, target, *rest = self._ask(asked, sigma, options)
         negatives = (z, moved)
         if self.source_cfg != 1:
@@ -101,6 +102,11 @@ class EditGuider(CountingGuider):
             comfy.samplers.calc_cond_batch(self.inner_model, [self.conds[name]], state, levels, options)[0]
             for name, state in asked
         ]
+
+
+def pair_calls(cfg: float, source_cfg: float) -> int:
+    """How many calls each pair of guided answers takes: a third one where both sides are guided differently."""
+    return 2 if cfg == source_cfg else 3
 
 
 def _together(prompts: list[list[dict[str, Any]]], x: Tensor) -> dict[str, Any] | None:
@@ -250,13 +256,14 @@ def _run(
     def run(pair: DenoisePair, denoise: Denoise, x: Tensor) -> tuple[Tensor, Tensor]:
         edit = Edit(sigmas.tolist(), draws, flow, None if mask is None else mask.to(x), settings.finish)
         picture = x
-        for step in edit_steps(pair, denoise, x, edit):
-            progress(step.picture)
-            picture = step.picture
+        for picture in edit_steps(pair, denoise, x, edit):
+            progress(picture)
         return picture, picture - x
 
     picture, change = run_solver(guider, EditSampler(run), sigmas, opened.samples)
-    return picture, change, Work(2 * settings.averages * (len(sigmas) - 1), guider.calls, time.perf_counter() - began)
+    steps, plain = len(sigmas) - 1, plain_steps(len(sigmas) - 1, settings.finish)
+    planned = plain + pair_calls(guidance.cfg, guidance.source_cfg) * settings.averages * (steps - plain)
+    return picture, change, Work(planned, guider.calls, time.perf_counter() - began)
 
 
 def _check_options(options: dict[str, Any]) -> None:

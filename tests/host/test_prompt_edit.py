@@ -58,7 +58,7 @@ def test_equal_prompts_give_the_picture_back(edit, family, cfg):
     latent = picture(model)
     samples, _, report = edit(model, latent, target=SOURCE, cfg=cfg[0], source_cfg=cfg[1])
     assert decibels(samples, latent["samples"]) > 60
-    assert report["model_calls"] == report["planned_calls"] == 8
+    assert report["model_calls"] == report["planned_calls"] == 4 * (2 if cfg[0] == cfg[1] else 3)
     changed = edit(model, latent, cfg=cfg[0], source_cfg=cfg[1])[0]
     assert torch.isfinite(changed).all()
     if family != "video flow":  # its random weights heed no prompt, and those of the others but little
@@ -98,6 +98,33 @@ def test_the_same_bits_twice_and_each_picture_is_edited_as_if_it_were_alone(edit
     assert not torch.allclose(together[1:2], another, atol=1e-2)
 
 
+def test_each_picture_of_a_batch_has_its_own_pair_of_prompts(edit):
+    model = random_model("eps")
+    latent = picture(model, batch=2)
+    sources, targets = ([random_conditioning(10 + offset + item) for item in range(2)] for offset in (0, 2))
+
+    def joined(prompts):
+        return [[torch.cat([prompt[0][0] for prompt in prompts]), {}]]
+
+    for cfg in (1.0, 4.0):
+        together = edit(model, latent, joined(sources), joined(targets), cfg=cfg)[0]
+        for item in range(2):
+            one = {"samples": latent["samples"][item : item + 1], "batch_index": [item]}
+            alone = edit(model, one, sources[item], targets[item], cfg=cfg)[0]
+            assert torch.allclose(together[item : item + 1], alone, atol=1e-4 * float(alone.abs().max()))
+
+
+@pytest.mark.parametrize("family", ["eps", "flow"])
+def test_in_half_precision(edit, family):
+    """What it edits in single precision, to the rounding of half; and equal prompts still give the picture back."""
+    half, single = (random_model(family, dtype=dtype) for dtype in (torch.float16, torch.float32))
+    latent = picture(half)
+    expected = edit(single, latent)[0]
+    samples = edit(half, latent)[0]
+    assert decibels(samples, expected) > 40
+    assert decibels(edit(half, latent, target=SOURCE, cfg=4.0)[0], latent["samples"]) > 60
+
+
 def test_both_prompts_are_asked_together(edit):
     model, asked = counted(random_model("eps"))
     edit(model, picture(model))
@@ -108,6 +135,10 @@ def test_both_prompts_are_asked_together(edit):
     asked.clear()
     edit(model, picture(model), averages=3)
     assert asked == [2] * 12
+    asked.clear()
+    report = edit(model, picture(model), cfg=4.0, source_cfg=2.0, averages=2, finish=0.5)[2]
+    assert asked == [3, 2] * 4 + [2] * 2  # both negatives besides; at the end the target prompt and its negative alone
+    assert report["model_calls"] == report["planned_calls"] == 3 * 4 + 2
 
 
 def test_prompts_that_cannot_be_asked_together_are_asked_one_after_the_other(edit):

@@ -42,7 +42,7 @@ def draw(seed=7, items=range(SHAPE[0]), shape=SHAPE):
 
 
 def last(steps):
-    return list(steps)[-1].picture
+    return list(steps)[-1]
 
 
 @pytest.fixture
@@ -66,9 +66,8 @@ def test_an_edit_moves_by_what_the_prompts_differ_in(picture, flow, top):
 @pytest.mark.parametrize("flow", [False, True])
 def test_the_same_prompt_twice_gives_the_picture_back_bit_for_bit(picture, flow):
     same = denoiser(SOURCE, flow)
-    for step in prompt_edit(pair(same, same), picture, levels(5, flow), [draw()], flow):
-        assert torch.equal(step.picture, picture)
-        assert not step.pull.any()
+    for edited in prompt_edit(pair(same, same), picture, levels(5, flow), [draw()], flow):
+        assert torch.equal(edited, picture)
 
 
 def guided(of_source, of_target, cfg, source_cfg):
@@ -146,7 +145,7 @@ def test_noises_are_averaged_and_turned_around_at_every_second_step(picture):
     assert torch.allclose(seen[1], noises[1])
     assert torch.allclose(seen[2], -noises[0])
     assert torch.allclose(seen[4], one(1.0, 0.0).double())
-    assert torch.allclose(first.pull, sum(4.0 * noise for noise in noises) / 2)
+    assert torch.allclose(first - picture, sum(noises))  # half the way to the mean of 4 noise
 
 
 def test_a_shifted_world_is_edited_to_a_shifted_picture(picture):

@@ -26,11 +26,22 @@ def test_what_was_not_edited_is_the_original_bit_for_bit(original, decoded):
     assert not restored.stands.any()
 
 
-def test_a_change_of_light_is_carried_over_to_the_original(original, decoded):
+def test_a_faint_edit_is_carried_over_as_well(original, decoded):
+    """A tint that an autoencoder could have made, were it not the strongest change of all."""
+    tint = torch.tensor([0.015, -0.01, 0.005])
+    edited = decoded.clone()
+    edited[:, :, 20:] += tint
+    restored = restore_detail(original, edited, decoded, 4).image
+    assert torch.equal(restored[:, :, :16], original[:, :, :16])
+    assert torch.allclose(restored[:, :, 32:], original[:, :, 32:] + tint, atol=2e-3)
+
+
+@pytest.mark.parametrize("radius", [6, 21])
+def test_a_change_of_light_is_carried_over_to_the_original(original, decoded, radius):
     """A map of colours that is the same everywhere: the grain comes back with the light of the edit."""
     matrix = torch.tensor([[0.5, 0.1, 0.0], [0.0, 0.6, 0.05], [0.05, 0.0, 0.4]])
     edited, wanted = (picture @ matrix + 0.05 for picture in (decoded, original))
-    restored = restore_detail(original, edited, decoded, 6)
+    restored = restore_detail(original, edited, decoded, radius)
     without = float((edited - wanted).square().mean())
     assert float((restored.image - wanted).square().mean()) < 0.01 * without
     assert not restored.stands.any()

@@ -1,0 +1,82 @@
+"""What does a step of Edit by Words cost, against a guided step of the stock KSampler? At most 1.05 times the time.
+
+A step of an edit at cfg 1 asks both prompts in one batch, which is what a guided step of a plain run does with a prompt
+and its negative: as many evaluations, in batches of the same size. Both run on the same model of ComfyUI's own class
+with random weights, over the same sigmas. On the CPU that is a small UNet on one thread, in processor time, which a
+busy machine does not stretch; with `--device cuda` it is one of SD1.5's size in fp16, and peak memory is compared too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..dev import pack
+from . import results
+from .pairs import median_ratio
+from .sampler_overhead import CFG, SEED, STEPS, peak, tried
+
+TIME_LIMIT, MEMORY_LIMIT = 1.05, 1.05
+
+
+def main() -> None:
+    """Measure pairs of runs, one after the other, and write the median of their ratios into the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--pairs", type=int, default=15)
+    arguments = parser.parse_args()
+    nodes = pack.load(arguments.device)
+    gpu = arguments.device == "cuda"
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        ours, theirs = _runs(nodes, arguments.device)
+        batches = _batches(nodes, arguments.device)
+        if batches != [2] * STEPS:
+            sys.exit(f"The edit asked the model in batches of {batches}, a guided step in one of 2.")
+        ratio = median_ratio(ours, theirs, arguments.pairs, time.perf_counter if gpu else time.process_time)
+        machine = torch.cuda.get_device_name() if gpu else results.processor()
+        results.write("A step of Edit by Words against a guided step, time", f"{ratio:.3f}",
+                      f"at most {TIME_LIMIT}", machine)  # fmt: skip
+        failed = ratio > TIME_LIMIT
+        if gpu:
+            memory = peak(ours) / peak(theirs)
+            results.write("A step of Edit by Words against a guided step, peak memory", f"{memory:.3f}",
+                          f"at most {MEMORY_LIMIT}", machine)  # fmt: skip
+            failed = failed or memory > MEMORY_LIMIT
+    sys.exit("An edit costs more than it may." if failed else 0)
+
+
+def _runs(nodes: dict[str, Any], device: str) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """An edit and a guided KSampler run on the same model, latent and prompts, over as many steps."""
+    stock = importlib.import_module("nodes")
+    model, prompts, latent = tried(device)
+    edit = nodes["Img2ImgPromptEdit"]
+
+    def ours() -> Any:
+        return edit.execute(model, *prompts, prompts[1], latent, "normal", STEPS, 1.0, 1.0, 1.0, SEED)
+
+    def theirs() -> Any:
+        return stock.common_ksampler(model, SEED, STEPS, CFG, "euler", "normal", *prompts, latent)
+
+    return ours, theirs
+
+
+def _batches(nodes: dict[str, Any], device: str) -> list[int]:
+    """In batches of which sizes an edit of one picture asks the model."""
+    model, prompts, latent = tried(device)
+    asked: list[int] = []
+
+    def watch(apply: Callable[..., Any], given: dict[str, Any]) -> Any:
+        asked.append(len(given["input"]))
+        return apply(given["input"], given["timestep"], **given["c"])
+
+    watched = model.clone()
+    watched.set_model_unet_function_wrapper(watch)
+    nodes["Img2ImgPromptEdit"].execute(watched, *prompts, prompts[1], latent, "normal", STEPS, 1.0, 1.0, 1.0, SEED)
+    return asked

@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from PIL import Image
 from torch import Tensor
 
-from .mask import mask_kind
+from .mask import composite, mask_kind, resized_mask
 
 FITS = ("pad", "crop", "stretch")
 SHAPES = ("keep aspect", "square")
@@ -180,6 +180,24 @@ def fit_mask(mask: Tensor, fit: Fit) -> Tensor:
     return torch.maximum(fitted[..., 0], padding)
 
 
+def keep_outside_mask(image: Tensor, fit: Fit, mask: Tensor, original: Tensor) -> Tensor:
+    """A picture that was taken back to its first size, inside the mask, and the original's own bits outside it.
+
+    image:    [B, H, W, C] with H x W = fit.original
+    mask:     [B or 1, H, W], at the size of the original or of the fitted picture
+    original: [B or 1, H, W, C or more] with H x W = fit.original
+    """
+    plane = mask.reshape(-1, *mask.shape[-2:]).to(image)
+    if plane.shape[-2:] == fit.canvas != fit.original:
+        rows = _clamp(torch.arange(fit.canvas.height) - fit.top, fit.resampled.height) + fit.top
+        columns = _clamp(torch.arange(fit.canvas.width) - fit.left, fit.resampled.width) + fit.left
+        unpadded = plane[:, rows][:, :, columns, None]  # white padding would reach into the picture as it is scaled
+        cut_off = torch.zeros(len(plane), *fit.original, 1).to(image)
+        plane = undo_fit(unpadded, fit, cut_off)[..., 0]
+    inside = resized_mask(plane, *fit.original).to(image).clamp(0, 1)
+    return composite(inside[..., None], _matching_original(original, fit, image), image)
+
+
 def resize(image: Tensor, size: Size, box: Box | None = None) -> Tensor:
     """Scale the part of a picture inside `box` to `size` with Lanczos filtering, in floating point.
 
@@ -250,7 +268,7 @@ def _matching_original(original: Tensor, fit: Fit, kept: Tensor) -> Tensor:
     if original.shape[-1] < channels:
         raise ValueError(
             f"original has {original.shape[-1]} channels and image has {channels}: "
-            "connect the picture that went into FitImage"
+            "connect the picture that went into Fit Image"
         )
     return original[..., :channels].to(kept).expand(batch, -1, -1, -1).clone()
 

@@ -35,6 +35,7 @@ class Inversion:
     corrections: what to add after each step down (``pinned`` and ``noise_maps``), in falling order
     trajectory:  every state from the noise down to the picture, where it was asked to be kept
     settings:    what it was made with, for reports only
+    prompt:      the fingerprint of the prompt it was made under (``conditioning.conditioning_digest``)
     """
 
     method: str
@@ -47,6 +48,7 @@ class Inversion:
     corrections: tuple[Tensor, ...] = ()
     trajectory: tuple[Tensor, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    prompt: str = ""
 
     def on(self, x: Tensor) -> Inversion:
         """The same with its state on the device and of the type of ``x``, ready to run."""

@@ -6,7 +6,15 @@ from .edit import FIND_STEPS, EditGuidance, EditSettings, FindMask, edit_latent,
 from .files import file_state, input_folder, is_picture, load_picture
 from .gradients import GuidedParts, SolvedWithGradients, solve_with_gradients
 from .guider import Guidance
-from .inversion import InversionSettings, Inverted, check_inversion, invert_latent, inverted_noise, run_inversion_back
+from .inversion import (
+    InversionSettings,
+    Inverted,
+    check_inversion,
+    invert_latent,
+    inverted_noise,
+    preserved_share,
+    run_inversion_back,
+)
 from .latent import (
     OpenLatent,
     close_latent,
@@ -79,6 +87,7 @@ __all__ = [
     "open_latent",
     "picture_mask",
     "plan_strength",
+    "preserved_share",
     "resolve_prompts",
     "run_inversion_back",
     "run_mask",

@@ -9,6 +9,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
+from ..core.conditioning import Conditioning, conditioning_digest
 from ..core.inversion import Denoise, Inversion
 from ..core.inversion_methods import Ascent, Walk, invert, method_named, run_back
 from ..core.noise import NoisedRecord, StepNoise, digest
@@ -31,6 +32,8 @@ from .noise import FixedNoise
 from .progress import StepCounter
 from .schedule import noise_schedule
 from .solver import solve
+
+BEST_FOR_EDITS = 0.6  # of the values of preserve in benchmarks/edit_truth.py
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +80,7 @@ def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settin
     model, method, clean = guidance.model, method_named(settings.method), opened.samples
     flow = noise_schedule(model).flow
     facts: dict[str, Any] = {"flow": flow, "cfg": guidance.cfg, "settings": settings.report}
+    facts |= {"prompt": conditioning_digest(guidance.positive)}
     if len(sigmas) == 0:
         unchanged = Residual("nothing is done at strength 0", 0.0, 0.0)
         return Inverted(Inversion(settings.method, sigmas, clean, clean, **facts), unchanged, Work())
@@ -107,6 +111,16 @@ def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settin
         **facts,
     )
     return Inverted(inversion, residual, solved.work)
+
+
+def preserved_share(asked: float, inversion: Inversion, positive: Conditioning) -> float:
+    """For which share of the run back a pinned inversion stays tied to its picture, 0..1.
+
+    asked: as it is, or below 0 for what suits: all of the run under the inversion's own prompt, which gives the picture
+           back, and under another one the share that edited best"""
+    if asked >= 0:
+        return asked
+    return 1.0 if conditioning_digest(positive) == inversion.prompt else BEST_FOR_EDITS
 
 
 def run_inversion_back(guidance: Guidance, inversion: Inversion, preserve: float) -> tuple[Tensor, Work]:

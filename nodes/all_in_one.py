@@ -44,6 +44,7 @@ class AllInOne(io.ComfyNode):
                 io.Combo.Input(
                     "fit",
                     options=["off", *[fit for fit in FITS if fit != "stretch"]],
+                    default="pad",
                     optional=True,
                     tooltip="What to do where the sides are no whole multiples of 8. off: leave it to the VAE, which "
                     "cuts. pad: add borders and take them off again. crop: cut the borders and put them back.",
@@ -74,7 +75,7 @@ class AllInOne(io.ComfyNode):
         scheduler: str,
         seed: int,
         mask: torch.Tensor | None = None,
-        fit: str = "off",
+        fit: str = "pad",
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..core.color import METHODS, match_colors
-from ..core.fit import FILLS, FITS, SHAPES, Fit, apply_fit, plan_fit, undo_fit
+from ..core.fit import FILLS, FITS, SHAPES, Fit, apply_fit, fit_mask, keep_outside_mask, plan_fit, undo_fit
 from . import inputs
 
 
@@ -57,18 +57,38 @@ class FitImage(io.ComfyNode):
                     tooltip="What the padding is made of: the nearest pixel, a mirror image, the picture's mean "
                     "colour, or black.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="A mask of the picture, to be brought to the same place and size. The padding becomes part "
+                    "of it: it may change.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image"),
                 io.Mask.Output(display_name="padding mask", tooltip="1 on the padding, 0 on the picture."),
                 inputs.FitInfo.Output(display_name="fit info", tooltip="Connect to Unfit Image."),
+                io.Mask.Output(
+                    display_name="mask", tooltip="The mask that came in, fitted like the picture; white without one."
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, image: torch.Tensor, target: int, fit: str, shape: str, multiple: int, fill: str) -> io.NodeOutput:
+    def execute(
+        cls,
+        image: torch.Tensor,
+        target: int,
+        fit: str,
+        shape: str,
+        multiple: int,
+        fill: str,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
         plan = plan_fit(image.shape[1], image.shape[2], target, fit, shape, multiple, fill)
-        return io.NodeOutput(*apply_fit(image, plan), plan)
+        fitted, padding = apply_fit(image, plan)
+        fitted_mask = torch.ones_like(padding) if mask is None else fit_mask(mask, plan)
+        return io.NodeOutput(fitted, padding, plan, fitted_mask)
 
 
 class UnfitImage(io.ComfyNode):
@@ -91,13 +111,30 @@ class UnfitImage(io.ComfyNode):
                     tooltip="The picture that went into Fit Image. After a crop its borders come back from here; "
                     "without it they repeat the nearest pixel.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Only where it is white does the result show; everywhere else is the original, bit for "
+                    "bit. The mask of the original or the one from Fit Image. Needs original.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="image")],
         )
 
     @classmethod
-    def execute(cls, image: torch.Tensor, fit_info: Fit, original: torch.Tensor | None = None) -> io.NodeOutput:
-        return io.NodeOutput(undo_fit(image, fit_info, original))
+    def execute(
+        cls,
+        image: torch.Tensor,
+        fit_info: Fit,
+        original: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        result = undo_fit(image, fit_info, original)
+        if mask is None:
+            return io.NodeOutput(result)
+        if original is None:
+            raise ValueError("original: it is not connected, so nothing is there to keep outside the mask; connect it")
+        return io.NodeOutput(keep_outside_mask(result, fit_info, mask, original))
 
 
 class MatchColors(io.ComfyNode):

@@ -179,12 +179,12 @@ class InversionSampler(io.ComfyNode):
                 inputs.cfg(),
                 io.Float.Input(
                     "preserve",
-                    default=0.6,
-                    min=0.0,
+                    default=-1.0,
+                    min=-1.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="For pinned inversions: for this share of the run, hold what ties the result to the "
-                    "original. 1 gives the picture back, 0 edits most freely.",
+                    tooltip="For pinned inversions: the share of the run that stays tied to the original. 1 gives the "
+                    "picture back, 0 edits most freely. -1 chooses: 1 under the inversion's own prompt, else 0.6.",
                 ),
                 inputs.mask(),
             ],
@@ -204,6 +204,7 @@ class InversionSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         report = Report(host.versions())
         host.check_inversion(model, inversion)
+        preserve = host.preserved_share(preserve, inversion, positive)
         area = host.run_mask(mask, inversion.clean.shape)
         samples, work = inversion.clean, Work()
         if area.kind != "none":

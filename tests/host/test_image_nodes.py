@@ -42,18 +42,50 @@ def picture(*shape):
 @pytest.mark.parametrize("fill", ["edge", "reflect", "mean", "black"])
 def test_there_and_back_is_bit_equal(nodes, shape, fit, fill):
     image = picture(*shape)
-    fitted, mask, info = nodes["Img2ImgFitImage"].execute(image, 100, fit, "keep aspect", 8, fill).result
+    fitted, mask, info, white = nodes["Img2ImgFitImage"].execute(image, 100, fit, "keep aspect", 8, fill).result
     assert fitted.shape[1] % 8 == fitted.shape[2] % 8 == 0
     assert mask.shape == fitted.shape[:3]
+    assert torch.equal(white, torch.ones_like(mask))
     (restored,) = nodes["Img2ImgUnfitImage"].execute(fitted, info, image).result
     assert restored.shape == image.shape
     assert torch.equal(restored, image) or (fit == "crop" and min(shape[1:3]) < 8)
 
 
+@pytest.mark.parametrize("target", [0, 48, 160])
+@pytest.mark.parametrize("shape", ["keep aspect", "square"])
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+def test_a_mask_goes_along_and_nothing_outside_it_changes(nodes, target, shape, fit):
+    original, mask = picture(2, 101, 75, 4), torch.zeros(1, 101, 75)
+    mask[:, 30:70, 20:50] = 1.0
+    image = original[..., :3]
+    fitted, padding, info, carried = nodes["Img2ImgFitImage"].execute(image, target, fit, shape, 8, "edge", mask).result
+    assert carried.shape[1:] == fitted.shape[1:3]
+    assert carried[padding[:1] == 1].eq(1).all()
+    for given in (mask, carried):  # the mask of the original, or the one that came along
+        (result,) = nodes["Img2ImgUnfitImage"].execute(1.0 - fitted, info, original, given).result
+        assert result.shape == image.shape
+        outside = (mask == 0).expand(2, -1, -1) if given is mask else _far_from(mask).expand(2, -1, -1)
+        assert torch.equal(result[outside], image[outside])
+        assert not torch.equal(result, image)
+
+
+def _far_from(mask):
+    """Where a mask was not, and scaling it up or down could not have brought it."""
+    return torch.nn.functional.max_pool2d(mask, 31, stride=1, padding=15) == 0
+
+
+def test_a_mask_without_its_original_is_refused(nodes):
+    fitted, _, info, mask = (
+        nodes["Img2ImgFitImage"].execute(picture(1, 16, 16, 3), 0, "pad", "square", 8, "edge").result
+    )
+    with pytest.raises(ValueError, match=r"original: .*connect it"):
+        nodes["Img2ImgUnfitImage"].execute(fitted, info, mask=mask)
+
+
 def test_the_schemas_are_the_promised_ones(nodes):
     promised = {
-        "Img2ImgFitImage": ["image", "target", "fit", "shape", "multiple", "fill"],
-        "Img2ImgUnfitImage": ["image", "fit_info", "original"],
+        "Img2ImgFitImage": ["image", "target", "fit", "shape", "multiple", "fill", "mask"],
+        "Img2ImgUnfitImage": ["image", "fit_info", "original", "mask"],
         "Img2ImgStrengthPreset": ["use_case", "amount", "model"],
         "Img2ImgStrengthPlot": ["model", "scheduler", "steps", "strengths", "measure", "step_count"],
     }

@@ -64,6 +64,20 @@ def test_the_picture_comes_back(models, invert, back, family, method, bound):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_preserve_by_itself_gives_the_picture_back_and_lets_edits_happen(models, invert, back, nodes, family):
+    model = models[family]
+    latent = picture(model)
+    (choose,) = [i.default for i in nodes["Img2ImgInversionSampler"].GET_SCHEMA().inputs if i.id == "preserve"]
+    inversion = invert(model, latent, "pinned")[0]
+    samples, facts = back(model, inversion, preserve=choose)
+    assert error(model, samples, latent["samples"]) < 1e-9
+    assert facts["preserve"] == 1.0
+    edited, facts = back(model, inversion, cfg=7.5, preserve=choose, prompt=NEGATIVE)
+    assert torch.equal(edited, back(model, inversion, cfg=7.5, preserve=facts["preserve"], prompt=NEGATIVE)[0])
+    assert 0 < facts["preserve"] < 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_more_steps_bring_ddim_closer(models, invert, back, family):
     model = models[family]
     latent = picture(model)

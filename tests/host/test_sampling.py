@@ -225,7 +225,7 @@ def test_noising_is_the_formula_of_the_family(models, nodes, family):
 def test_all_in_one_is_the_chain(nodes, models, chain):
     model, vae = models["eps"], random_vae()
     image = torch.rand(1, 70, 50, 3, generator=torch.Generator().manual_seed(3))
-    fitted, _, fit = nodes["Img2ImgFitImage"].execute(image, 0, "pad", "keep aspect", 8, "edge").args
+    fitted, _, fit, _ = nodes["Img2ImgFitImage"].execute(image, 0, "pad", "keep aspect", 8, "edge").args
     latent = stock.VAEEncode().encode(vae, fitted)[0]
     made = chain(model, latent, "heun", measure="timestep")
     expected = (

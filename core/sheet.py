@@ -25,6 +25,13 @@ def from_pillow(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 255)[None]
 
 
+def thumbnail(image: Tensor, side: int) -> Image.Image:
+    """A picture [H, W, C] in 0..1 as 8-bit RGB, its longer side ``side`` pixels at most."""
+    picture = to_pillow(image)
+    picture.thumbnail((side, side), reducing_gap=2.0)
+    return picture
+
+
 def labelled_row(
     pictures: Sequence[Image.Image], labels: Sequence[str], height: int = 192, centered: bool = False
 ) -> Image.Image:

@@ -35,6 +35,26 @@ def plan_variations(
     ]
 
 
+def names_of(items: Sequence[Variation]) -> list[str]:
+    """What each item is called: by its seed, and by whatever else tells it from the others."""
+    several = len({item.picture for item in items}) > 1
+    strengths: dict[int, set[float]] = {}
+    for item in items:
+        strengths.setdefault(item.seed, set()).add(item.strength)
+    return [
+        str(item.seed)
+        + (f" at {item.strength:g}" if len(strengths[item.seed]) > 1 else "")
+        + (f", picture {item.picture + 1}" if several else "")
+        for item in items
+    ]
+
+
+def place_of(name: str, items: Sequence[Variation]) -> int | None:
+    """The place of the item that is called so; of no name the first, and None where no item has this name."""
+    names = [*names_of(items), ""]
+    return names.index(name.strip()) % len(items) if name.strip() in names else None
+
+
 def batches(items: Sequence[Variation], limit: int) -> Iterator[list[Variation]]:
     """The items in parts that can be sampled together: neighbors of one strength, at most ``limit`` at a time."""
     batch: list[Variation] = []

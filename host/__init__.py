@@ -3,7 +3,7 @@
 from .conditioning import encode_text, resolve_prompts
 from .demo import load_demo_checkpoint, load_saved_demo_checkpoint, saved_demo_checkpoints
 from .edit import FIND_STEPS, EditGuidance, EditSettings, FindMask, edit_latent, find_mask, picture_mask
-from .files import file_state, input_folder, is_picture, load_picture
+from .files import file_state, input_folder, is_picture, load_picture, small_jpeg
 from .gradients import GuidedParts, SolvedWithGradients, solve_with_gradients
 from .guider import Guidance
 from .inversion import (
@@ -30,11 +30,12 @@ from .latent import (
 from .mask import RunMask, run_mask
 from .model import is_guidance_distilled, model_fingerprint, versions
 from .noise import FixedNoise, draw_noise
+from .panel import Panel, before_after_panel, noised_pictures, panel, words_panel
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
 from .refinement import Refined, Refinement
 from .sampler import Sampler, sampler_names
 from .sampling import Sampled, Start, batch_size, sample
-from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of
+from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of, start_timestep
 from .solver import solve
 from .tiling import tiled
 from .vae import decode, encode, upscale, vae_multiple
@@ -50,6 +51,7 @@ __all__ = [
     "InversionSettings",
     "Inverted",
     "OpenLatent",
+    "Panel",
     "Progress",
     "Refined",
     "Refinement",
@@ -61,6 +63,7 @@ __all__ = [
     "StepCounter",
     "Thumbnails",
     "batch_size",
+    "before_after_panel",
     "check_inversion",
     "close_latent",
     "decode",
@@ -82,9 +85,11 @@ __all__ = [
     "load_saved_demo_checkpoint",
     "model_fingerprint",
     "noise_schedule",
+    "noised_pictures",
     "noised_samples",
     "open_clean_latent",
     "open_latent",
+    "panel",
     "picture_mask",
     "plan_strength",
     "preserved_share",
@@ -96,8 +101,10 @@ __all__ = [
     "saved_demo_checkpoints",
     "scheduler_names",
     "scheduler_of",
+    "small_jpeg",
     "solve",
     "solve_with_gradients",
+    "start_timestep",
     "state_of",
     "stored",
     "tell_browser",
@@ -106,4 +113,5 @@ __all__ = [
     "upscale",
     "vae_multiple",
     "versions",
+    "words_panel",
 ]

@@ -1,14 +1,18 @@
-"""Files of ComfyUI's input folder."""
+"""Files of ComfyUI's folders: pictures that come in, and small ones for the bodies of nodes."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import folder_paths
 from PIL import Image
 from torch import Tensor
+
+JPEG_QUALITY = 88
 
 
 def input_folder() -> Path:
@@ -43,3 +47,17 @@ def load_picture(path: Path) -> tuple[Tensor, Tensor]:
         picture.load()
     name = path.relative_to(input_folder()).as_posix()
     return importlib.import_module("nodes").LoadImage().load_image(name)
+
+
+def small_jpeg(picture: Image.Image) -> dict[str, str]:
+    """Where the browser finds a picture, saved as a JPEG in ComfyUI's folder for temporary files.
+
+    It is called by what is in it: equal pictures are one file, and no random number is drawn for a name.
+    """
+    written = BytesIO()
+    picture.convert("RGB").save(written, "JPEG", quality=JPEG_QUALITY)
+    name = f"img2img_{hashlib.sha256(written.getvalue()).hexdigest()[:20]}.jpg"
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(written.getvalue())
+    return {"filename": name, "subfolder": "", "type": "temp"}

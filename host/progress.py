@@ -9,15 +9,12 @@ import latent_preview
 from comfy.model_patcher import ModelPatcher
 from comfy.sd import VAE
 from comfy_execution.utils import get_executing_context
-from PIL import Image
 from torch import Tensor
 
-from ..core.sheet import to_pillow
+from ..core.sheet import from_pillow
 from .latent import to_model_space
 from .routes import server
 from .vae import decode
-
-THUMBNAIL_SIDE = 192  # pixels
 
 
 class Progress:
@@ -59,32 +56,30 @@ class StepCounter:
 
 
 class Thumbnails:
-    """Small pictures of finished latents, for the body of a node.
+    """Pictures of latents, for the body of a node.
 
     vae:      decodes them; without one they are ComfyUI's rough previews of latents
-    progress: of the same job, for its previewer; where the user has switched previews off, the quickest one is taken
+    progress: of the same job, for its previewer; without one, or where the user has switched previews off, the
+              quickest one is taken
     """
 
-    def __init__(self, model: ModelPatcher, vae: VAE | None, progress: Progress) -> None:
-        self.model, self.vae, self.previewer = model, vae, progress.previewer
+    def __init__(self, model: ModelPatcher, vae: VAE | None = None, progress: Progress | None = None) -> None:
+        self.model, self.vae, self.previewer = model, vae, progress.previewer if progress else None
         form = model.model.latent_format
         if self.previewer is None and form.latent_rgb_factors is not None:
             self.previewer = latent_preview.Latent2RGBPreviewer(
                 form.latent_rgb_factors, form.latent_rgb_factors_bias, form.latent_rgb_factors_reshape
             )
 
-    def __call__(self, samples: Tensor) -> Image.Image | None:
-        """One finished latent [1, C, ...] as a picture, a video by its first frame; None where there is no way."""
+    def __call__(self, samples: Tensor) -> Tensor | None:
+        """One latent [1, C, ...] as a picture [H, W, 3], a video by its first frame; None where there is no way."""
         samples = samples[:, :, :1] if samples.ndim == 5 else samples
         if self.vae is not None:
-            picture = to_pillow(decode(self.vae, {"samples": samples})[0])
-        elif self.previewer is not None:
-            state = to_model_space(self.model, samples).to(self.model.load_device)
-            picture = self.previewer.decode_latent_to_preview(state)
-        else:
+            return decode(self.vae, {"samples": samples})[0]
+        if self.previewer is None:
             return None
-        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        return picture
+        state = to_model_space(self.model, samples).to(self.model.load_device)
+        return from_pillow(self.previewer.decode_latent_to_preview(state))[0]
 
 
 def tell_browser(event: str, **facts: Any) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.sd import VAE
-from PIL import Image
 from torch import Tensor
 
 from ..core.color import delta_e, match_channels
@@ -20,13 +19,12 @@ from ..core.mask import keep_outside
 from ..core.noise import digest
 from ..core.passes import RefinePlan, SettledPass
 from ..core.report import Work
-from ..core.sheet import labelled_row, to_pillow
 from .guider import Guidance
 from .latent import OpenLatent
 from .mask import run_mask
 from .model import model_fingerprint, versions
 from .noise import draw_noise
-from .progress import Progress
+from .progress import Progress, Thumbnails
 from .sampler import Sampler
 from .sampling import Sampled, Start, sample
 from .vae import decode
@@ -90,7 +88,7 @@ class Refinement:
     """Everything a refinement needs, checked.
 
     guidances: of each pass: its own prompts and cfg
-    vae:       shows the pictures, for drift and strip; None shows nothing
+    vae:       shows the pictures, for drift and the node's body; without it there is no drift
     """
 
     model: ModelPatcher
@@ -151,10 +149,16 @@ class Refinement:
             **versions(),
         }
 
-    def strip(self, refined: Refined) -> Image.Image:
-        """The first picture and each pass with its drift, side by side."""
-        pictures = [self.first, *(one.picture for one in refined.passes)]
-        labels = ["input"]
-        for index, one in enumerate(refined.passes):
-            labels.append(f"pass {index + 1}: {one.settled.plan.settings.strength:g}\nDelta E {one.drift:.1f}")
-        return labelled_row([to_pillow(picture[0]) for picture in pictures if picture is not None], labels)
+    def shown(self, refined: Refined) -> tuple[list[Tensor], list[Tensor], list[str]]:
+        """The first picture [H, W, 3], in a list, that of each pass, and the names of the passes.
+
+        Without a VAE they are ComfyUI's rough previews; without these, there are none.
+        """
+        rough = Thumbnails(self.model)
+        latents = [self.opened.samples, *(one.run.samples for one in refined.passes)]
+        decoded = [self.first, *(one.picture for one in refined.passes)]
+        pairs = zip(latents, decoded, strict=True)
+        pictures = [rough(latent[:1]) if seen is None else seen[0] for latent, seen in pairs]
+        known = [picture for picture in pictures if picture is not None]
+        names = [f"pass {place}: {one.settled.plan.settings.strength:g}" for place, one in enumerate(refined.passes, 1)]
+        return known[:1], known[1:], names

@@ -78,6 +78,13 @@ def noise_schedule(model: ModelPatcher) -> NoiseSchedule:
     return NoiseSchedule(sigmas[sigmas > 0], flow, lambda percent: float(sampling.percent_to_sigma(percent)))
 
 
+def start_timestep(model: ModelPatcher, sigmas: Tensor) -> float | None:
+    """The timestep, 0..999, that a run starts from; None without steps, or where a model knows no noise levels."""
+    if len(sigmas) < 2 or isinstance(model_sampling(model), comfy.model_sampling.IMG_TO_IMG):
+        return None
+    return noise_schedule(model).timestep(float(sigmas[0]))
+
+
 def scheduler_of(model: ModelPatcher, name: str) -> Scheduler:
     """A scheduler of ComfyUI on a MODEL's noise levels, or on the part of them below a first sigma."""
     if name not in comfy.samplers.SCHEDULER_NAMES:

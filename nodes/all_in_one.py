@@ -88,7 +88,8 @@ class AllInOne(io.ComfyNode):
         chosen = host.Sampler.chosen(sampler_name, sampler)
         latent, work, facts = sample_latent(guidance, chosen, noised, plan.sigmas, seed)
         facts = plan.describe(host.noise_schedule(model)) | facts
-        return io.NodeOutput(unfit(host.decode(vae, latent)), latent, report.text(work, **facts))
+        result, text = unfit(host.decode(vae, latent)), report.text(work, **facts)
+        return io.NodeOutput(result, latent, text, ui=host.before_after_panel(text, image, result))
 
 
 def _fitted(

@@ -120,7 +120,7 @@ class CompareImages(io.ComfyNode):
         changed, pixels = changed_pixels(first, second), first[..., 0].numel()
         facts: dict[str, Any] = {"mse": error, "psnr": decibels, "ssim": similarity, "identical": changed == 0}
         text = report.text(**facts, changed_pixels=changed, pixels=pixels)
-        return io.NodeOutput(error, decibels, similarity, text)
+        return io.NodeOutput(error, decibels, similarity, text, ui=host.before_after_panel(text, first, second))
 
 
 def _same_shape(image_a: torch.Tensor, image_b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -144,7 +144,8 @@ class PromptEdit(io.ComfyNode):
         facts = plan.describe(host.noise_schedule(model)) | {"cfg": cfg, "source_cfg": source_cfg, "seed": seed}
         facts |= {"averages": averages, "finish": finish, "mask": area.kind, "find_mask": find_mask}
         found = host.picture_mask(edited.found, opened, model)
-        return io.NodeOutput(host.close_latent(latent, edited.samples), found, report.text(edited.work, **facts))
+        text = report.text(edited.work, **facts)
+        return io.NodeOutput(host.close_latent(latent, edited.samples), found, text, ui=host.words_panel(text))
 
 
 class PromptMask(io.ComfyNode):
@@ -199,4 +200,4 @@ class PromptMask(io.ComfyNode):
         found, work = host.find_mask(guidance, opened, settings, host.StepCounter(model, host.FIND_STEPS))
         mask = host.picture_mask(found, opened, model)
         text = report.text(work, seed=seed, threshold=threshold, share=float(mask.mean()))
-        return io.NodeOutput(mask, text, ui=ui.PreviewMask(mask))
+        return io.NodeOutput(mask, text, ui=ui.PreviewMask(mask).as_dict() | host.words_panel(text))

@@ -15,7 +15,7 @@ from ..core.inversion_methods import METHODS
 from ..core.mask import composite
 from ..core.metrics import mse, psnr
 from ..core.noise import digest
-from ..core.report import Report, Work, plain
+from ..core.report import Report, Work
 from ..core.schedule import StrengthSettings
 from ..core.verdict import judge
 from . import inputs
@@ -121,9 +121,10 @@ class DDIMInvert(io.ComfyNode):
         found = host.invert_latent(guidance, host.open_clean_latent(model, latent), sigmas, settings)
         judged = _judged(guidance, found, grade)
         facts = asked | {"corrector_steps": corrector_steps, "sigmas": sigmas} | _identity(guidance, found) | judged
-        shown = {inputs.INVERSION_PANEL: [plain(judged | found.work.describe())]}
+        text = report.text(found.work, **facts)
+        shown = host.panel(inputs.INVERSION_PANEL, text, **judged)
         noise = host.inverted_noise(model, latent, found.inversion, seed)
-        return io.NodeOutput(found.inversion, *noise, sigmas, report.text(found.work, **facts), ui=shown)
+        return io.NodeOutput(found.inversion, *noise, sigmas, text, ui=shown)
 
 
 def _guidance(
@@ -213,4 +214,5 @@ class InversionSampler(io.ComfyNode):
         if area.latent is not None:
             samples = composite(area.latent.to(samples), inversion.clean, samples)
         facts = {"inversion": inversion.settings, "cfg": cfg, "preserve": preserve, "mask": area.kind}
-        return io.NodeOutput({"samples": samples}, report.text(work, **facts, sigmas=inversion.sigmas))
+        text = report.text(work, **facts, sigmas=inversion.sigmas)
+        return io.NodeOutput({"samples": samples}, text, ui=host.words_panel(text))

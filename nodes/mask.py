@@ -67,7 +67,8 @@ class KeepUnmasked(io.ComfyNode):
         alpha = soften_outwards(hard, feather).expand(len(change), -1, -1)
         result = seamless(base, change, hard) if blend == "seamless" else composite(alpha[..., None], base, change)
         proof = proof_outside(base, result, alpha == 0)
-        return io.NodeOutput(_with_alpha(result, original), report.text(blend=blend, feather=feather, **proof))
+        text = report.text(blend=blend, feather=feather, **proof)
+        return io.NodeOutput(_with_alpha(result, original), text, ui=host.before_after_panel(text, base, result))
 
 
 def _pair(original: torch.Tensor, edited: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,8 @@ from comfy_api.latest import io
 from .. import host
 from ..core.mask import MASKED_CONTENTS, MaskedContent, masked_content
 from ..core.noise import NoisedRecord, StepNoise, digest
-from ..core.schedule import check_sigmas
+from ..core.report import strict_json
+from ..core.schedule import check_sigmas, noise_share
 from . import inputs
 
 
@@ -49,6 +50,12 @@ class SDEditNoise(io.ComfyNode):
                     tooltip="What stands under the mask before noising. original: the picture. fill: its surroundings "
                     "drawn inwards. noise: noise. neutral: nothing.",
                 ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="Shows the noised picture in the node as the VAE sees it. Without it, a rough preview is "
+                    "shown there.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="noised", tooltip="For Guided Sampler, with the same sigmas."),
@@ -66,9 +73,10 @@ class SDEditNoise(io.ComfyNode):
         mask: torch.Tensor | None = None,
         noise_multiplier: float = 1.0,
         masked_content: MaskedContent = "original",
+        vae: io.Vae.Type | None = None,
     ) -> io.NodeOutput:
         noised, noise = noise_latent(model, latent, sigmas, seed, mask, noise_multiplier, masked_content)
-        return io.NodeOutput(noised, noise)
+        return io.NodeOutput(noised, noise, ui=_shown(model, noised, seed, vae))
 
 
 def noise_latent(
@@ -91,6 +99,17 @@ def noise_latent(
     samples = host.noised_samples(model, clean, noise, float(sigmas[0]))
     record = NoisedRecord(clean, noise, float(sigmas[0]), digest(samples))
     return host.close_latent(latent, samples, record, **masked), host.FixedNoise(noise, seed)
+
+
+def _shown(model: io.Model.Type, noised: io.Latent.Type, seed: int, vae: io.Vae.Type | None) -> host.Panel:
+    """What the node's body says and shows of the noise."""
+    opened = host.open_latent(model, noised)
+    if opened.record is None:
+        return host.before_after_panel(strict_json({"noised_to": 0.0, "noise_share": 0.0}), [], [])
+    sigma, schedule = opened.record.sigma, host.noise_schedule(model)
+    facts = {"noised_to": schedule.timestep(sigma), "noise_share": noise_share(sigma, schedule.flow), "seed": seed}
+    pictures = host.noised_pictures(model, opened.samples, opened.record, vae)
+    return host.before_after_panel(strict_json(facts), *pictures)
 
 
 def _with_content(model: io.Model.Type, opened: host.OpenLatent, content: MaskedContent, seed: int) -> torch.Tensor:

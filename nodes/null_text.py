@@ -15,7 +15,7 @@ from ..core.inversion import Inversion
 from ..core.inversion_methods import method_named
 from ..core.metrics import mse
 from ..core.null_text import NullTextInversion, NullTextStep, null_text
-from ..core.report import Report, Work, plain
+from ..core.report import Report, Work
 from ..core.verdict import judge
 from . import inputs
 
@@ -98,7 +98,7 @@ class NullTextOptimize(io.ComfyNode):
         facts = _facts(model, inversion, found)
         text = report.text(_work(found, settings), **asdict(settings), inversion=inversion.settings, **facts)
         made = _inversion_of(inversion, guidance, settings, found)
-        return io.NodeOutput(made, text, ui={inputs.INVERSION_PANEL: [plain(facts)]})
+        return io.NodeOutput(made, text, ui=host.panel(inputs.INVERSION_PANEL, text, **facts))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

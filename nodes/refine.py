@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from .. import host
 from ..core.noise import SEED_LIMIT
@@ -15,7 +15,6 @@ from ..core.passes import MATCHES, SEED_MODES, MatchColors, PassSettings, Refine
 from ..core.recipe import NODE, Recipe, compare_results, describe_result, read_recipe
 from ..core.report import Report
 from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
-from ..core.sheet import from_pillow
 from ..core.text import parse_strengths
 from . import inputs
 
@@ -200,9 +199,9 @@ class ProgressiveRefine(io.ComfyNode):
         refinement = host.Refinement(model, guidances, chosen, opened, plan, vae)
         refined = refinement.run()
         facts = _facts(refinement, refined, former) | {"scheduler": scheduler, "seed_mode": seed_mode}
-        strip: Any = None if vae is None else ui.PreviewImage(from_pillow(refinement.strip(refined)), cls=cls)
+        text = report.text(refined.work, **facts)
         final, every = host.close_latent(latent, refined.final), {"samples": refined.every}
-        return io.NodeOutput(final, every, report.text(refined.work, **facts), ui=strip)
+        return io.NodeOutput(final, every, text, ui=host.before_after_panel(text, *refinement.shown(refined)))
 
 
 def _plan_pass(model: io.Model.Type, shared: StrengthSettings, strength: float, steps: int) -> StrengthPlan:

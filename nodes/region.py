@@ -125,4 +125,5 @@ class UncropForMask(io.ComfyNode):
         result, outside = put_back(image, crop_info, original, blend, feather)
         whole = original.expand(len(result), -1, -1, -1)
         facts = {"blend": blend, "feather": feather if blend == "feather" else 0} | crop_info.describe()
-        return io.NodeOutput(result, report.text(**facts, **proof_outside(whole, result, outside)))
+        text = report.text(**facts, **proof_outside(whole, result, outside))
+        return io.NodeOutput(result, text, ui=host.before_after_panel(text, whole, result))

@@ -70,7 +70,8 @@ class RestoreDetail(io.ComfyNode):
         restored = restore_detail(before, after, decoded, radius, shown)
         shares = {"kept": float(restored.kept.mean()), "stands": float(restored.stands.mean())}
         fitted = 1.0 - shares["kept"] - shares["stands"]
-        return io.NodeOutput(restored.image, report.text(radius=radius, fitted=fitted, **shares))
+        text = report.text(radius=radius, fitted=fitted, **shares)
+        return io.NodeOutput(restored.image, text, ui=host.before_after_panel(text, after, restored.image))
 
 
 def _decoded(before: torch.Tensor, vae: io.Vae.Type | None, restored_from: torch.Tensor | None) -> torch.Tensor:

@@ -14,6 +14,7 @@ from ..core.schedule import check_sigmas
 from . import inputs
 
 AddNoise = Literal["auto", "enable", "disable"]
+DRAWN_HERE = "noise drawn here"
 
 
 class GuidedSampler(io.ComfyNode):
@@ -69,7 +70,9 @@ class GuidedSampler(io.ComfyNode):
         guidance = host.Guidance(model, positive, negative, cfg)
         chosen = host.Sampler.chosen(sampler_name, sampler)
         out, work, facts = sample_latent(guidance, chosen, latent, sigmas, seed, mask, add_noise)
-        return io.NodeOutput(out, report.text(work, **facts))
+        seed_counts = facts["started_from"] == DRAWN_HERE or chosen.draws_noise
+        text = report.text(work, **facts, seed_counts=seed_counts)
+        return io.NodeOutput(out, text, ui=host.words_panel(text))
 
 
 def sample_latent(
@@ -94,6 +97,7 @@ def sample_latent(
         "sampler": sampler.label,
         "cfg": guidance.cfg,
         "sigmas": sigmas,
+        "start_timestep": host.start_timestep(guidance.model, sigmas),
         "seed": seed,
         "started_from": started_from,
         "mask": area.kind,
@@ -116,7 +120,7 @@ def choose_start(
         return host.Start(opened.samples, torch.zeros_like(opened.samples), keys), "nothing to sample"
     if add_noise == "enable" or (add_noise == "auto" and record is None):
         noise = host.draw_noise(opened.samples, seed, opened.items)
-        return host.Start(opened.samples, noise, keys), "noise drawn here"
+        return host.Start(opened.samples, noise, keys), DRAWN_HERE
     if record is None:
         return _as_it_is(model, opened, first, keys), "the samples as they are, without noise"
     at_its_level = abs(record.sigma - first) <= 1e-5 * first

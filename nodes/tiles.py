@@ -101,7 +101,8 @@ class TiledRefine(io.ComfyNode):
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
         chosen, unit = host.Sampler.chosen(sampler_name, sampler), host.vae_multiple(vae)
-        picture, canvas = _on_whole_cells(_enlarged(image[..., :3], scale, upscale_model), unit)
+        enlarged = _enlarged(image[..., :3], scale, upscale_model)
+        picture, canvas = _on_whole_cells(enlarged, unit)
         grid = plan_tiles(picture.shape[1] // unit, picture.shape[2] // unit, max(1, tile // unit), overlap // unit)
         vae_tile = None if len(grid) == 1 else tile
         opened = host.open_clean_latent(model, host.encode(vae, picture, vae_tile), _on_canvas(mask, canvas))
@@ -112,7 +113,8 @@ class TiledRefine(io.ComfyNode):
         out = undo_fit(host.decode(vae, {"samples": run.samples}, vae_tile), canvas)
         facts = plan.describe(host.noise_schedule(model)) | tile_report(grid, unit)
         facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind}
-        return io.NodeOutput(out, report.text(run.work, **facts, tile_evaluations=run.work.calls * len(grid)))
+        text = report.text(run.work, **facts, tile_evaluations=run.work.calls * len(grid))
+        return io.NodeOutput(out, text, ui=host.before_after_panel(text, enlarged, out))
 
 
 def _on_whole_cells(image: torch.Tensor, unit: int) -> tuple[torch.Tensor, Fit]:

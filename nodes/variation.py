@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from comfy_api.latest import io, ui
-from PIL import Image
+from comfy_api.latest import io
 
 from .. import host
+from ..core.kept import Kept
 from ..core.noise import SEED_LIMIT, slerp
-from ..core.report import Report, Work, plain
+from ..core.report import Report, Work
 from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
-from ..core.sheet import from_pillow
+from ..core.sheet import thumbnail
 from ..core.text import parse_seeds, parse_strengths
-from ..core.variations import Variation, batches, plan_variations
+from ..core.variations import Variation, batches, names_of, place_of, plan_variations
 from . import inputs
+
+THUMBNAIL_SIDE = 512  # pixels
 
 
 class VariationBatch(io.ComfyNode):
@@ -94,11 +97,20 @@ class VariationBatch(io.ComfyNode):
                     tooltip="Shows the variations in the node as they are. Without it, ComfyUI's rough previews are "
                     "shown there.",
                 ),
+                io.String.Input(
+                    "chosen",
+                    default="",
+                    optional=True,
+                    tooltip="The seed of the variation that goes out as chosen; click Use below its picture. Empty: "
+                    "the first one.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="batch"),
                 io.String.Output(display_name="seeds", tooltip="The seed of each variation, in order."),
                 inputs.report(),
+                io.Latent.Output(display_name="chosen", tooltip="The variation you chose, alone."),
+                io.Int.Output(display_name="chosen seed", tooltip="Its seed."),
             ],
         )
 
@@ -131,58 +143,96 @@ class VariationBatch(io.ComfyNode):
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,
         vae: io.Vae.Type | None = None,
+        chosen: str = "",
     ) -> io.NodeOutput:
         report = Report(host.versions())
-        guidance, chosen = host.Guidance(model, positive, negative, cfg), host.Sampler.chosen(sampler_name, sampler)
+        guidance, painted_by = host.Guidance(model, positive, negative, cfg), host.Sampler.chosen(sampler_name, sampler)
         settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
         opened = host.open_clean_latent(model, latent, mask)
         listed = parse_seeds(seeds) or [(seed + i) % SEED_LIMIT for i in range(first_item + count)]
         levels = parse_strengths(strengths) or [strength]
         items = plan_variations(len(opened.samples), listed, levels, first_item)
         plans = {level: host.plan_strength(model, replace(settings, strength=level)) for level in set(levels)}
-        limit = host.batch_size(model, chosen, opened, len(items), batch_limit)
-        painter = Painter(guidance, chosen, opened, plans, listed[0], variation)
-        sheet = Sheet(items)
-        runs = painter.paint(list(batches(items, limit)), sheet, vae)
-        text = report.text(sum((run.work for run in runs), Work()), **painter.facts(items, settings), batch_limit=limit)
-        out = _closed(latent, torch.cat([run.samples for run in runs]))
-        return io.NodeOutput(out, ", ".join(str(item.seed) for item in items), text, ui=sheet.panel())
+        limit = host.batch_size(model, painted_by, opened, len(items), batch_limit)
+        painter = Painter(guidance, painted_by, opened, plans, listed[0], variation)
+        sources = (positive, negative, latent, mask, sampler, vae, sampler_name)
+        numbers = repr((items, listed[0], settings, cfg, variation))
+        done = _finished.setdefault(model, Kept(1)).get((*sources, numbers), list)
+        sheet = Sheet(items, done, chosen)
+        work = painter.paint(sheet, limit, vae)
+        text = report.text(work, **painter.facts(items, settings), **sheet.choice(), batch_limit=limit)
+        batch, one = (_closed(latent, samples) for samples in sheet.samples())
+        return io.NodeOutput(batch, sheet.seeds(), text, one, items[sheet.place].seed, ui=sheet.panel(text))
 
 
 def _closed(latent: io.Latent.Type, samples: torch.Tensor) -> io.Latent.Type:
-    """The batch as a LATENT, without what belongs to single pictures of the input."""
+    """Variations as a LATENT, without what belongs to single pictures of the input."""
     kept: Any = {key: value for key, value in latent.items() if key not in ("batch_index", "noise_mask")}
     return host.close_latent(kept, samples)
 
 
-class Sheet:
-    """The finished variations for the node's body, where each batch appears as soon as it is done.
+@dataclass(frozen=True, eq=False, repr=False)
+class Finished:
+    """A variation that is painted: its latent [1, C, ...], and where the browser finds its picture."""
 
-    items: all variations of the run
+    samples: torch.Tensor
+    image: dict[str, str] | None
+
+
+_finished: WeakKeyDictionary[io.Model.Type, Kept[list[Finished]]] = WeakKeyDictionary()
+"""The variations of the last run, by model: choosing one, or going on after an interruption, paints nothing anew.
+
+What is kept goes when ComfyUI lets go of the model, and with the next run that differs in anything but the choice.
+"""
+
+
+class Sheet:
+    """The variations in the node's body, where each batch appears as soon as it is done.
+
+    items:  all variations of the run
+    done:   those that are painted, in order
+    chosen: the name of one of them; the first one stands for one that is not there
     """
 
-    def __init__(self, items: list[Variation]) -> None:
-        self.items = items
-        self.shown: list[dict[str, Any]] = []
+    def __init__(self, items: list[Variation], done: list[Finished], chosen: str) -> None:
+        self.items, self.done, self.names = items, done, names_of(items)
+        place = place_of(chosen, items)
+        self.place, self.is_missing = place or 0, place is None
         self._tell(0)
 
-    def add(self, samples: torch.Tensor, thumbnail: Callable[[torch.Tensor], Image.Image | None]) -> None:
-        """Show the next finished variations, [B, C, ...], by a small picture of each where there is one."""
-        before = len(self.shown)
-        for item, one in zip(self.items[before:], samples.split(1), strict=False):
-            picture = thumbnail(one)
-            saved = None if picture is None else ui.PreviewImage(from_pillow(picture)).as_dict()["images"][0]
-            # As text, because a browser's numbers end at 2^53.
-            self.shown.append({"seed": str(item.seed), "strength": item.strength, "image": saved})
+    def add(self, samples: torch.Tensor, seen: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
+        """Take in the next finished variations, [B, C, ...], and show a small picture of each where there is one."""
+        before = len(self.done)
+        for one in samples.split(1):
+            picture = seen(one)
+            image = None if picture is None else host.small_jpeg(thumbnail(picture, THUMBNAIL_SIDE))
+            self.done.append(Finished(one, image))
         self._tell(before)
 
-    def panel(self) -> dict[str, Any]:
-        """All of it, for a browser that comes later."""
-        return {"img2img_variations": [self._payload(0)]}
+    def samples(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All of them, [B, C, ...], and the chosen one alone, once all are painted."""
+        return torch.cat([one.samples for one in self.done]), self.done[self.place].samples
+
+    def seeds(self) -> str:
+        """The seed of each, in order."""
+        return ", ".join(str(item.seed) for item in self.items)
+
+    def choice(self) -> dict[str, Any]:
+        """What the report says of the chosen variation."""
+        return {"chosen": self.names[self.place], "chosen_is_missing": self.is_missing}
+
+    def panel(self, text: str) -> host.Panel:
+        """All of it, for a browser that comes later; ``text`` is the report."""
+        return host.panel("img2img_variations", text, **self._payload(0))
 
     def _payload(self, first: int) -> dict[str, Any]:
-        """What the node's body shows, from one item of the list on."""
-        return {"total": len(self.items), "first": first, "items": plain(self.shown[first:])}
+        """What the node's body shows, from one item on. Seeds are texts: a browser's numbers end at 2^53."""
+        shown = zip(self.items[first:], self.names[first:], self.done[first:], strict=False)
+        items = [
+            {"name": name, "seed": str(item.seed), "strength": item.strength, "image": one.image}
+            for item, name, one in shown
+        ]
+        return {"total": len(self.items), "first": first, "items": items}
 
     def _tell(self, first: int) -> None:
         host.tell_browser("img2img.variations", **self._payload(first))
@@ -204,17 +254,17 @@ class Painter:
     first_seed: int
     variation: float
 
-    def paint(self, parts: list[list[Variation]], sheet: Sheet, vae: io.Vae.Type | None) -> list[host.Sampled]:
-        """Sample batch after batch, under one progress bar; each is shown as soon as it is done."""
-        model, runs = self.guidance.model, []
+    def paint(self, sheet: Sheet, limit: int, vae: io.Vae.Type | None) -> Work:
+        """Sample what the sheet lacks, batch after batch, under one progress bar; each is shown as soon as done."""
+        model, work, parts = self.guidance.model, Work(), list(batches(sheet.items[len(sheet.done) :], limit))
         progress = host.Progress(model, sum(self.plans[part[0].strength].steps for part in parts))
-        thumbnail = host.Thumbnails(model, vae, progress)
+        seen = host.Thumbnails(model, vae, progress)
         for part in parts:
             start, area = self._start(part)
-            sigmas = self.plans[part[0].strength].sigmas
-            runs.append(host.sample(self.guidance, self.sampler, sigmas, start, area, progress))
-            sheet.add(runs[-1].samples, thumbnail)
-        return runs
+            run = host.sample(self.guidance, self.sampler, self.plans[part[0].strength].sigmas, start, area, progress)
+            sheet.add(run.samples, seen)
+            work += run.work
+        return work
 
     def _start(self, part: list[Variation]) -> tuple[host.Start, host.RunMask]:
         """Where variations that are sampled together start, and their mask."""

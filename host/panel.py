@@ -1,0 +1,67 @@
+"""What the bodies of nodes show after a run: their report in words, and small pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from comfy.model_patcher import ModelPatcher
+from comfy.sd import VAE
+from torch import Tensor
+
+from ..core.before_after import Pictures, before_and_after
+from ..core.noise import NoisedRecord
+from ..core.report import plain
+from ..core.words import in_words
+from .files import small_jpeg
+from .latent import from_model_space, input_divisor, state_of
+from .progress import Thumbnails
+
+Panel = dict[str, list[Any]]
+"""The ``ui`` of a node's output."""
+
+
+def panel(key: str, report: str, **shown: Any) -> Panel:
+    """What the panel that listens to ``key`` gets: the report, a JSON text, in words, and whatever else it shows."""
+    return {key: [plain({"words": in_words(report), **shown})]}
+
+
+def words_panel(report: str) -> Panel:
+    """The report in words alone."""
+    return panel("img2img_words", report)
+
+
+def before_after_panel(report: str, before: Pictures, after: Pictures, names: Sequence[str] = ()) -> Panel:
+    """The report in words, and pictures with a slider between before and after.
+
+    before, after, names: as ``core.before_after`` takes them
+    """
+    pairs = [
+        {
+            "name": pair.name,
+            "before": small_jpeg(pair.before),
+            "after": small_jpeg(pair.after),
+            "difference": small_jpeg(pair.difference),
+            "largest": pair.largest,
+        }
+        for pair in before_and_after(before, after, names)
+    ]
+    return panel("img2img_before_after", report, pairs=pairs)
+
+
+def noised_pictures(
+    model: ModelPatcher, samples: Tensor, record: NoisedRecord, vae: VAE | None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The first picture of a noised latent before and after noising, [H, W, 3] each, in lists.
+
+    The noised state x0 + sigma eps of models that let variance explode is shown at the variance that the model itself
+    sees (c_in of Karras et al. 2022, arXiv:2206.00364): sqrt(alpha-bar) x0 + sqrt(1 - alpha-bar) eps.
+
+    samples: [B, C, ...] noised, with the record of it
+    vae:     decodes them; without one they are ComfyUI's rough previews, and where it has none, the lists are empty
+    """
+    seen, divisor = Thumbnails(model, vae), input_divisor(model)
+    state = state_of(model, samples[:1], record.sigma) / (divisor(record.sigma) / divisor(0.0))
+    pictures = [seen(record.clean[:1]), seen(from_model_space(model, state))]
+    before, after = ([] if one is None else [one] for one in pictures)
+    return before, after

@@ -12,6 +12,7 @@ from .text import parse_numbers, parse_seeds, parse_strengths, words
 AxisName = Literal["strength", "cfg", "steps", "sampler", "scheduler", "seed", "prompt"]
 AXES: tuple[AxisName, ...] = get_args(AxisName)
 MOST_CELLS = 256
+MARKS_SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,23 @@ def run_of(cell: Cell) -> Cell:
     return UNCHANGED if cell.strength == 0 else cell
 
 
+def cell_names(rows: Axis, columns: Axis) -> list[str]:
+    """What each cell is called, row by row: ``strength 0.6, cfg 7.5``. A mark holds such a name."""
+    return [
+        f"{row}, {column}".replace(MARKS_SEPARATOR, "/").strip() for row in rows.labels for column in columns.labels
+    ]
+
+
 def count_marks(text: str, rows: Axis, columns: Axis) -> dict[str, dict[str, int]]:
     """How often each value was marked as preferred.
 
-    text: numbers of the marked cells, counted row by row from 0, as the node's body writes them
+    text: names of marked cells, as the node's body writes them; those of other values are passed over
     """
     counts: dict[str, Counter[str]] = {rows.name: Counter(), columns.name: Counter()}
-    cells = len(rows.values) * len(columns.values)
-    for number in (number for number in parse_seeds(text, "marks") if number < cells):
-        row, column = divmod(number, len(columns.values))
-        counts[rows.name][str(rows.values[row])] += 1
-        counts[columns.name][str(columns.values[column])] += 1
+    marked = {name.strip() for name in text.split(MARKS_SEPARATOR)}
+    for number, name in enumerate(cell_names(rows, columns)):
+        if name in marked:
+            row, column = divmod(number, len(columns.values))
+            counts[rows.name][str(rows.values[row])] += 1
+            counts[columns.name][str(columns.values[column])] += 1
     return {name: dict(count) for name, count in counts.items()}

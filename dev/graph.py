@@ -20,11 +20,16 @@ COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 # Heights in the units of the canvas, large enough for both of the frontend's renderers.
 SLOT, WIDGET, TEXT, BAR = 24, 34, 120, 60
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
-SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask", "ProgressiveRefine"}
+SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask"}
 # What the pack shows in the bodies of its nodes.
+WORDS, BEFORE_AFTER = 84, 270
 PANELS = {
-    "StrengthScheduler": 240, "DDIMInvert": 130, "Img2ImgNullTextOptimize": 130, "VariationBatch": 280,
-    "Img2ImgStrengthGrid": 300,
+    "StrengthScheduler": 240, "DDIMInvert": 155, "Img2ImgNullTextOptimize": 155, "VariationBatch": 360,
+    "Img2ImgStrengthGrid": 330,
+    **dict.fromkeys(["Img2ImgGuidedSampler", "Img2ImgInversionSampler", "Img2ImgPromptEdit", "Img2ImgPromptMask",
+                     "Img2ImgRestoreDetail", "Img2ImgUncropForMask"], WORDS),
+    **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
+                     "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
 COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}

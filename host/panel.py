@@ -31,10 +31,13 @@ def words_panel(report: str) -> Panel:
     return panel("img2img_words", report)
 
 
-def before_after_panel(report: str, before: Pictures, after: Pictures, names: Sequence[str] = ()) -> Panel:
+def before_after_panel(
+    report: str, before: Pictures, after: Pictures, names: Sequence[str] = (), first: int = 0
+) -> Panel:
     """The report in words, and pictures with a slider between before and after.
 
     before, after, names: as ``core.before_after`` takes them
+    first: the place of what is shown until another one is chosen
     """
     pairs = [
         {
@@ -46,7 +49,7 @@ def before_after_panel(report: str, before: Pictures, after: Pictures, names: Se
         }
         for pair in before_and_after(before, after, names)
     ]
-    return panel("img2img_before_after", report, pairs=pairs)
+    return panel("img2img_before_after", report, pairs=pairs, first=first)
 
 
 def noised_pictures(

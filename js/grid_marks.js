@@ -1,17 +1,19 @@
 /** Shows the sheet of every StrengthGrid in its body; a click on a cell marks it as preferred, in the input `marks`. */
 
 import { serverFile } from "./files.mjs";
-import { markedCells, summary, toggled } from "./marks.mjs";
-import { addPanel, follow, registerPanels } from "./panel.mjs";
+import { isStale, markedCells, summary, toggled } from "./marks.mjs";
+import { addPanel, follow, isDelivered, registerPanels } from "./panel.mjs";
+import { WORDS, say } from "./words.mjs";
 
 const PANEL = `
-  <div data-part="summary" role="status"></div>
-  <div data-part="frame"><div data-part="grid"><img alt="" draggable="false"></div></div>`;
+  ${WORDS}
+  <div data-part="frame"><div data-part="grid"><img alt="" draggable="false"></div></div>
+  <div data-part="summary" role="status"></div>`;
 
-function cellButton([left, top, width, height], name, cell) {
+function cellButton([left, top, width, height], name) {
   const button = document.createElement("button");
   button.type = "button";
-  button.dataset.cell = cell;
+  button.dataset.cell = name;
   button.title = name;
   button.setAttribute("aria-label", name);
   const edges = { left, top, width, height };
@@ -19,13 +21,21 @@ function cellButton([left, top, width, height], name, cell) {
   return button;
 }
 
-/** Shows which cells are marked. */
-function drawMarks(panel, marks) {
-  const marked = new Set(markedCells(marks.value));
-  const buttons = [...panel.querySelectorAll("button")];
-  const pressed = buttons.filter((button) => marked.has(Number(button.dataset.cell)));
-  for (const button of buttons) button.setAttribute("aria-pressed", pressed.includes(button));
-  panel.querySelector('[data-part="summary"]').textContent = summary(buttons.length, pressed.length);
+/** The values typed in the node now; those that other nodes deliver are not known. */
+function typedIn(node, names) {
+  const known = node.widgets.filter(({ name }) => names.includes(name) && !isDelivered(node, name));
+  return Object.fromEntries(known.map(({ name, value }) => [name, value]));
+}
+
+/** Shows which cells are marked, in grey where the sheet is of other values than those typed now. */
+function drawMarks(node, panel, payload, marks) {
+  const marked = markedCells(marks);
+  const stale = payload !== null && isStale(payload, typedIn(node, Object.keys(payload.typed)));
+  panel.dataset.stale = stale;
+  for (const button of panel.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", marked.includes(button.dataset.cell));
+  }
+  panel.querySelector('[data-part="summary"]').textContent = summary(payload, marks, stale);
 }
 
 function drawSheet(panel, { image, boxes, names }) {
@@ -33,28 +43,26 @@ function drawSheet(panel, { image, boxes, names }) {
   const picture = grid.querySelector("img");
   picture.src = serverFile(image);
   picture.onload = () => grid.style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
-  grid.replaceChildren(picture, ...boxes.map((box, cell) => cellButton(box, names[cell], cell)));
-}
-
-/** Whether another node delivers the marks, so that a click cannot change them. */
-function isDelivered(node, name) {
-  return node.isInputConnected(node.inputs?.findIndex((input) => input.name === name) ?? -1);
+  grid.replaceChildren(picture, ...boxes.map((box, cell) => cellButton(box, names[cell])));
 }
 
 function addMarks(node) {
   const marks = node.widgets.find((widget) => widget.name === "marks");
-  const panel = addPanel(node, { name: "sheet", html: PANEL, height: 260, width: 340, styles: ["grid_marks.css"] });
-  const update = () => drawMarks(panel, marks);
+  const panel = addPanel(node, { name: "sheet", html: PANEL, height: 300, width: 340, styles: ["grid_marks.css"] });
+  let shown = null;
+  const update = () => drawMarks(node, panel, shown, marks.value);
   panel.addEventListener("click", ({ target }) => {
     const button = target.closest("button");
     if (!button || isDelivered(node, "marks")) return;
-    marks.value = toggled(marks.value, Number(button.dataset.cell));
+    marks.value = toggled(marks.value, button.dataset.cell);
     marks.callback?.(marks.value);
   });
-  follow(marks, "callback", update);
+  for (const widget of node.widgets) follow(widget, "callback", update);
   follow(node, "onConfigure", update);
   update();
   return (payload) => {
+    shown = payload;
+    say(panel, payload.words);
     drawSheet(panel, payload);
     update();
   };

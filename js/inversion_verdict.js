@@ -2,20 +2,22 @@
 
 import { addPanel, registerPanels } from "./panel.mjs";
 import { describe } from "./verdict.mjs";
+import { WORDS, say } from "./words.mjs";
 
 const PANEL = `
   <div data-part="verdict"></div>
   <div data-part="error"></div>
-  <div data-part="cost"></div>`;
+  ${WORDS}`;
 
 function draw(panel, payload) {
   const { level, ...texts } = describe(payload);
   panel.dataset.level = level;
   for (const [name, text] of Object.entries(texts)) panel.querySelector(`[data-part="${name}"]`).textContent = text;
+  say(panel, payload?.words);
 }
 
 function addVerdict(node) {
-  const panel = addPanel(node, { name: "verdict", html: PANEL, height: 96, width: 310, styles: ["inversion_verdict.css"] });
+  const panel = addPanel(node, { name: "verdict", html: PANEL, height: 124, width: 310, styles: ["inversion_verdict.css"] });
   draw(panel, null);
   return (payload) => draw(panel, payload);
 }

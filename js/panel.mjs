@@ -44,6 +44,11 @@ export function follow(owner, name, after) {
   };
 }
 
+/** Whether another node delivers an input, so that its widget says nothing. */
+export function isDelivered(node, name) {
+  return node.isInputConnected(node.inputs?.findIndex((input) => input.name === name) ?? -1);
+}
+
 /** The key of a node in the frontend's table of outputs: its id, inside a subgraph behind that subgraph's. */
 export function outputKey(node) {
   return node.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : String(node.id);

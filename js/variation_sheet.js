@@ -1,26 +1,35 @@
-/** Shows the finished variations with their seeds in the body of every VariationBatch; a click copies a seed. */
+/**
+ * Shows the finished variations in the body of every VariationBatch. A click on a picture enlarges it, one on its seed
+ * copies that, and "use" sends it out as the chosen one.
+ */
 
 import { serverFile } from "./files.mjs";
-import { addPanel, registerPanels, whileRunning } from "./panel.mjs";
-import { merged, summary } from "./variations.mjs";
+import { addPanel, follow, isDelivered, registerPanels, whileRunning } from "./panel.mjs";
+import { columns, lines, merged } from "./variations.mjs";
+import { WORDS, say } from "./words.mjs";
 
 const COPIED_MS = 1500;
 
 const PANEL = `
-  <div data-part="summary" role="status"></div>
+  ${WORDS}
   <div data-part="sheet"></div>`;
 
-function tile({ seed, strength, image }) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.title = `Seed ${seed}, strength ${strength}: click to copy the seed`;
-  button.dataset.seed = seed;
+function button(act, text, title) {
+  const element = Object.assign(document.createElement("button"), { type: "button", textContent: text, title });
+  element.dataset.act = act;
+  return element;
+}
+
+function tile({ name, seed, strength, image }) {
+  const element = document.createElement("div");
+  Object.assign(element.dataset, { part: "tile", name, seed });
+  const enlarge = button("enlarge", "", `${name}, strength ${strength}: click to enlarge`);
   const picture = document.createElement(image ? "img" : "i");
-  if (image) Object.assign(picture, { src: serverFile(image), alt: "", draggable: false });
-  const label = document.createElement("span");
-  label.textContent = seed;
-  button.append(picture, label);
-  return button;
+  if (image) Object.assign(picture, { src: serverFile(image), alt: name, draggable: false });
+  enlarge.append(picture);
+  const copySeed = button("copy", seed, "Click to copy this seed");
+  element.append(enlarge, copySeed, button("use", "use", "Send this one out as chosen"));
+  return element;
 }
 
 /** Puts a text on the clipboard; `parent` lies in the page and lends its room where the browser has no clipboard. */
@@ -39,14 +48,13 @@ async function copy(text, parent) {
   }
 }
 
-async function copySeed(button) {
-  const label = button.querySelector("span");
-  const copied = await copy(button.dataset.seed, button);
-  button.dataset.copied = copied;
-  label.textContent = copied ? "copied" : button.dataset.seed;
+async function copySeed(tile, button) {
+  const copied = await copy(tile.dataset.seed, tile);
+  tile.dataset.copied = copied;
+  button.textContent = copied ? "copied" : tile.dataset.seed;
   setTimeout(() => {
-    delete button.dataset.copied;
-    label.textContent = button.dataset.seed;
+    delete tile.dataset.copied;
+    button.textContent = tile.dataset.seed;
   }, COPIED_MS);
 }
 
@@ -57,27 +65,68 @@ function takeWheel(element) {
   element.addEventListener("wheel", (event) => scrolls() && event.stopPropagation());
 }
 
+const widgetOf = (node, name) => node.widgets.find((widget) => widget.name === name);
+
+function setWidget(widget, value) {
+  widget.value = value;
+  widget.callback?.(value);
+}
+
+/**
+ * Chooses a variation by its name, or none where it was chosen already. The seed goes back to that of the sheet and stays
+ * there: the next run is to send out one of these, and not one of four new ones.
+ */
+function choose(node, name, firstSeed) {
+  const chosen = widgetOf(node, "chosen");
+  if (!chosen || isDelivered(node, "chosen")) return;
+  setWidget(chosen, chosen.value === name ? "" : name);
+  const [seed, first] = [widgetOf(node, "seed"), Number(firstSeed)];
+  if (!seed || isDelivered(node, "seed") || widgetOf(node, "seeds")?.value || !Number.isSafeInteger(first)) return;
+  setWidget(seed, first);
+  const control = seed.linkedWidgets?.[0];
+  if (control) setWidget(control, "fixed");
+}
+
+function drawChoice(tiles, chosen) {
+  for (const tile of tiles.children) {
+    tile.querySelector("[data-act=use]").setAttribute("aria-pressed", tile.dataset.name === chosen);
+  }
+}
+
 function addSheet(node) {
   const panel = addPanel(node, {
     name: "variations",
     html: PANEL,
-    height: 240,
-    width: 310,
+    height: 330,
+    width: 340,
     styles: ["variation_sheet.css"],
   });
-  const [line, tiles] = panel.querySelectorAll("[data-part]");
+  const tiles = panel.querySelector("[data-part=sheet]");
   let sheet = null;
-  line.textContent = summary(sheet);
+  say(panel, lines(sheet));
+  const update = () => drawChoice(tiles, widgetOf(node, "chosen")?.value);
+  const acts = {
+    enlarge: (tile) => (tiles.dataset.large = tile.toggleAttribute("data-large") ? "one" : ""),
+    copy: copySeed,
+    use: (tile) => choose(node, tile.dataset.name, sheet.first_seed),
+  };
   tiles.addEventListener("click", ({ target }) => {
     const button = target.closest("button");
-    if (button) copySeed(button);
+    if (button) acts[button.dataset.act](button.parentElement, button);
   });
   takeWheel(tiles);
+  follow(widgetOf(node, "chosen"), "callback", update);
+  follow(node, "onConfigure", update);
   return (message) => {
     const kept = message.first; // what is shown already stays, and so does where the user has scrolled to
+    const known = sheet && JSON.stringify(sheet.items) === JSON.stringify(message.items);
     sheet = merged(sheet ?? { items: [] }, message);
-    line.textContent = summary(sheet);
+    say(panel, lines(sheet));
+    tiles.dataset.columns = columns(sheet.total);
+    if (known) return;
+    if (kept === 0) tiles.dataset.large = "";
     tiles.replaceChildren(...[...tiles.children].slice(0, kept), ...sheet.items.slice(kept).map(tile));
+    update();
   };
 }
 

@@ -1,8 +1,8 @@
 /**
  * What the inversion nodes say of an inversion: numbers in, short texts out. Nothing here touches a page.
  *
- * A payload holds `verdict` ({ level: good, fair or poor, text }), `model_calls`, and either `grade` ({ latent_mse,
- * latent_psnr, model_calls }), `residual` ({ picture }: the error expected at most), or `latent_mse` of each picture.
+ * A payload holds `verdict` ({ level: good, fair or poor, text }), and either `grade` ({ latent_mse, latent_psnr }),
+ * `residual` ({ picture }: the error expected at most), or `latent_mse` of each picture.
  */
 
 const short = (value) => (value === 0 ? "0" : value.toExponential(1).replace("-", "−"));
@@ -17,14 +17,9 @@ function errorText({ grade, residual, latent_mse }) {
   return `Latent error about ${short(residual.picture)} at most · switch grade on to measure it`;
 }
 
-/** What it took; running back for a grade is counted apart. */
-function costText({ model_calls, grade }) {
-  return `${model_calls} model calls${grade ? `, and ${grade.model_calls} to measure` : ""}`;
-}
-
 /** The texts of the panel; `payload` is null before the first run. */
 export function describe(payload) {
-  if (payload === null) return { level: "", verdict: "Says after a run how well the picture comes back", error: "", cost: "" };
+  if (payload === null) return { level: "", verdict: "Says after a run how well the picture comes back", error: "" };
   const { level, text } = payload.verdict;
-  return { level, verdict: text, error: errorText(payload), cost: costText(payload) };
+  return { level, verdict: text, error: errorText(payload) };
 }

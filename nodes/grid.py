@@ -7,20 +7,32 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from PIL import Image
 
 from .. import host
-from ..core.grid import AXES, UNCHANGED, Axis, AxisName, Cell, count_marks, distinct, parse_axis, plan_cells, run_of
+from ..core.grid import (
+    AXES,
+    UNCHANGED,
+    Axis,
+    AxisName,
+    Cell,
+    cell_names,
+    count_marks,
+    distinct,
+    parse_axis,
+    plan_cells,
+    run_of,
+)
 from ..core.kept import Kept
 from ..core.metrics import ssim
-from ..core.report import Report, Work, plain
+from ..core.report import Report, Work
 from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
-from ..core.sheet import from_pillow, labelled_grid, to_pillow
-from ..core.text import parse_seeds
+from ..core.sheet import from_pillow, labelled_grid, thumbnail, to_pillow
 from . import inputs
 
 KEPT_GRIDS = 2
+SHEET_SIDE = 1600  # pixels of the sheet in the node's body; the output has them all
 
 
 def read_axes(rows: str, row_values: str, columns: str, column_values: str) -> tuple[Axis, Axis]:
@@ -82,8 +94,8 @@ class StrengthGrid(io.ComfyNode):
                     "marks",
                     default="",
                     optional=True,
-                    tooltip="The cells you like best, counted row by row from 0, such as 1, 5..7. Click a cell in the "
-                    "node to mark it. The report counts the marks for each value.",
+                    tooltip="The cells you like best, by their values. Click a cell in the node to mark it; the node "
+                    "counts the marks for each value.",
                 ),
             ],
             outputs=[
@@ -100,11 +112,7 @@ class StrengthGrid(io.ComfyNode):
         row_values: str | None = None,
         columns: str | None = None,
         column_values: str | None = None,
-        marks: str | None = None,
     ) -> bool | str:
-        readable = inputs.readable(lambda text: parse_seeds(text, "marks"), marks)
-        if readable is not True:
-            return readable
         if rows is None or row_values is None or columns is None or column_values is None:
             return True
         try:
@@ -150,20 +158,26 @@ class StrengthGrid(io.ComfyNode):
         done = _finished.setdefault(model, Kept(KEPT_GRIDS)).get(sources, dict)
         facts, work = painter.run_missing(distinct(cells), settings, done)
         shown = [done[run_of(cell)] for cell in cells]
-        sheet, panel = _sheet(cls, axes, shown)
+        sheet, drawn = _sheet(axes, shown)
         text = report.text(work, **_facts(axes, cells, shown), **facts, marks=count_marks(marks, *axes))
+        typed = {"rows": rows, "row_values": row_values, "columns": columns, "column_values": column_values}
+        panel = host.panel("img2img_grid", text, **drawn, typed=typed)
         return io.NodeOutput(sheet, {"samples": torch.cat([one.run.samples for one in shown])}, text, ui=panel)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Shown:
-    """A run of the grid: its latent, its picture, what stands under it, and how like the input it is."""
+    """A run of the grid: its latent, its picture, and how like the input that is (SSIM)."""
 
     run: host.Sampled
     picture: Image.Image
-    label: str
     likeness: float
     plan: StrengthPlan
+
+    @property
+    def label(self) -> str:
+        """What stands under it on the sheet."""
+        return f"likeness {self.likeness:.2f}, {self.run.work.seconds:.1f} s" if self.run.work.calls else "unchanged"
 
 
 _finished: WeakKeyDictionary[io.Model.Type, Kept[dict[Cell, Shown]]] = WeakKeyDictionary()
@@ -250,14 +264,13 @@ class Painter:
         first: torch.Tensor,
     ) -> Shown:
         if cell == UNCHANGED:
-            run, label = host.Sampled(start.clean, None, Work()), "unchanged"
+            run = host.Sampled(start.clean, None, Work())
         else:
             area = host.run_mask(self.opened.mask, start.clean.shape)
             chosen = host.Sampler.chosen(cell.sampler, self.sampler)
             run = host.sample(guidance, chosen, plan.sigmas, start, area, progress)
-            label = f"sigma {plan.start_sigma:.3g}"
         picture = self._decoded(run.samples) if run.work.calls else first
-        return Shown(run, to_pillow(picture), label, ssim(picture[None], first[None]), plan)
+        return Shown(run, to_pillow(picture), ssim(picture[None], first[None]), plan)
 
     def _prompt(self, text: str | None) -> io.Conditioning.Type:
         """A line of the prompt axis, encoded; of cells that have none, the connected prompt."""
@@ -267,15 +280,14 @@ class Painter:
         return host.decode(self.vae, {"samples": samples})[0]
 
 
-def _sheet(cls: type[io.ComfyNode], axes: tuple[Axis, Axis], shown: list[Shown]) -> tuple[torch.Tensor, dict[str, Any]]:
+def _sheet(axes: tuple[Axis, Axis], shown: list[Shown]) -> tuple[torch.Tensor, dict[str, Any]]:
     """The labelled sheet as an IMAGE, and what the node's body needs to make its cells clickable."""
     rows, columns = axes
     pictures, labels = [one.picture for one in shown], [one.label for one in shown]
     sheet, boxes = labelled_grid(pictures, labels, rows.labels, columns.labels, f"{rows.name} / {columns.name}")
     image = from_pillow(sheet)
-    preview = ui.PreviewImage(image, cls=cls).as_dict()["images"][0]
-    names = [f"{row}, {column}" for row in rows.labels for column in columns.labels]
-    return image, {"img2img_grid": [plain({"image": dict(preview), "boxes": boxes, "names": names})]}
+    headings = {"rows": rows.labels, "columns": columns.labels, "names": cell_names(rows, columns)}
+    return image, {"image": host.small_jpeg(thumbnail(image[0], SHEET_SIDE)), "boxes": boxes} | headings
 
 
 def _facts(axes: tuple[Axis, Axis], cells: list[Cell], shown: list[Shown]) -> dict[str, Any]:

@@ -201,7 +201,7 @@ class ProgressiveRefine(io.ComfyNode):
         facts = _facts(refinement, refined, former) | {"scheduler": scheduler, "seed_mode": seed_mode}
         text = report.text(refined.work, **facts)
         final, every = host.close_latent(latent, refined.final), {"samples": refined.every}
-        return io.NodeOutput(final, every, text, ui=host.before_after_panel(text, *refinement.shown(refined)))
+        return io.NodeOutput(final, every, text, ui=host.before_after_panel(text, *refinement.shown(refined), first=-1))
 
 
 def _plan_pass(model: io.Model.Type, shared: StrengthSettings, strength: float, steps: int) -> StrengthPlan:

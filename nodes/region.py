@@ -126,4 +126,4 @@ class UncropForMask(io.ComfyNode):
         whole = original.expand(len(result), -1, -1, -1)
         facts = {"blend": blend, "feather": feather if blend == "feather" else 0} | crop_info.describe()
         text = report.text(**facts, **proof_outside(whole, result, outside))
-        return io.NodeOutput(result, text, ui=host.before_after_panel(text, whole, result))
+        return io.NodeOutput(result, text, ui=host.words_panel(text))

@@ -71,7 +71,7 @@ class RestoreDetail(io.ComfyNode):
         shares = {"kept": float(restored.kept.mean()), "stands": float(restored.stands.mean())}
         fitted = 1.0 - shares["kept"] - shares["stands"]
         text = report.text(radius=radius, fitted=fitted, **shares)
-        return io.NodeOutput(restored.image, text, ui=host.before_after_panel(text, after, restored.image))
+        return io.NodeOutput(restored.image, text, ui=host.words_panel(text))
 
 
 def _decoded(before: torch.Tensor, vae: io.Vae.Type | None, restored_from: torch.Tensor | None) -> torch.Tensor:

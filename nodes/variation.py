@@ -162,7 +162,7 @@ class VariationBatch(io.ComfyNode):
         work = painter.paint(sheet, limit, vae)
         text = report.text(work, **painter.facts(items, settings), **sheet.choice(), batch_limit=limit)
         batch, one = (_closed(latent, samples) for samples in sheet.samples())
-        return io.NodeOutput(batch, sheet.seeds(), text, one, items[sheet.place].seed, ui=sheet.panel(text))
+        return io.NodeOutput(batch, sheet.seeds(), text, one, items[sheet.place].seed, ui=sheet.panel(text, listed[0]))
 
 
 def _closed(latent: io.Latent.Type, samples: torch.Tensor) -> io.Latent.Type:
@@ -221,9 +221,9 @@ class Sheet:
         """What the report says of the chosen variation."""
         return {"chosen": self.names[self.place], "chosen_is_missing": self.is_missing}
 
-    def panel(self, text: str) -> host.Panel:
+    def panel(self, text: str, first_seed: int) -> host.Panel:
         """All of it, for a browser that comes later; ``text`` is the report."""
-        return host.panel("img2img_variations", text, **self._payload(0))
+        return host.panel("img2img_variations", text, **self._payload(0), first_seed=str(first_seed))
 
     def _payload(self, first: int) -> dict[str, Any]:
         """What the node's body shows, from one item on. Seeds are texts: a browser's numbers end at 2^53."""

@@ -60,8 +60,8 @@ def test_a_run_brings_it_and_a_change_of_tab_keeps_it(frontend, panel):
     assert panel.element.get_attribute("data-level") == payload["verdict"]["level"]
     assert panel.text("error").startswith("Latent error")
     assert panel.text("error").endswith("measured")
-    grade = payload["grade"]["model_calls"]
-    assert panel.text("cost") == f"{payload['model_calls']} model calls, and {grade} to measure"
+    assert panel.text("words").splitlines() == payload["words"]
+    assert f"{payload['grade']['model_calls']} more to grade it" in payload["words"][0]
     frontend.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
     panel.element.wait_for(state="hidden")
     frontend.page.locator(".workflow-tabs").get_by_text(WORKFLOW).click()

@@ -65,7 +65,8 @@ def test_bad_grids_are_refused():
 
 def test_marks_are_counted_for_each_value():
     rows, columns = Axis("strength", [0.3, 0.9]), Axis("cfg", [4.0, 7.5, 12.0])
-    assert count_marks("1, 4, 5, 99", rows, columns) == {
+    marks = "strength 0.3, cfg 7.5|strength 0.9, cfg 7.5 | strength 0.9, cfg 12 | strength 0.9, cfg 3"
+    assert count_marks(marks, rows, columns) == {
         "strength": {"0.3": 1, "0.9": 2},
         "cfg": {"7.5": 2, "12.0": 1},
     }

@@ -156,7 +156,7 @@ class VariationBatch(io.ComfyNode):
         limit = host.batch_size(model, painted_by, opened, len(items), batch_limit)
         painter = Painter(guidance, painted_by, opened, plans, listed[0], variation)
         sources = (positive, negative, latent, mask, sampler, vae, sampler_name)
-        numbers = repr((items, listed[0], settings, cfg, variation))
+        numbers = repr((items, listed[0], settings, cfg, variation, limit))
         done = _finished.setdefault(model, Kept(1)).get((*sources, numbers), list)
         sheet = Sheet(items, done, chosen)
         work = painter.paint(sheet, limit, vae)

@@ -10,6 +10,11 @@ AFTER_RUN = (
     ("DDIMInvert", "seed", "fixed"),
     ("Img2ImgFolderImage", "index", "increment"),
 )
+TYPE = f"""([name, text]) => {{
+    const widget = {NODE}.widgets.find(widget => widget.name === name);
+    widget.value = text;
+    widget.callback?.(text);
+}}"""
 MARKS = f"() => {NODE}.widgets.find(widget => widget.name === 'marks').value"
 
 
@@ -57,11 +62,21 @@ def test_a_click_marks_a_cell_and_the_report_counts_it(frontend, panel):
     for cell in (3, 1, 0, 1):
         cells.nth(cell).click()
     assert pressed(panel) == [True, False, False, True]
-    assert frontend.page.evaluate(MARKS) == "0, 3"
+    assert frontend.page.evaluate(MARKS) == "strength 0.8, cfg 4 | strength 0.4, cfg 1"
+    tally = panel.locator("[data-part=summary]")
+    assert tally.inner_text() == "2 marks: strength 0.4 × 1, strength 0.8 × 1; cfg 1 × 1, cfg 4 × 1"
     report = json.loads(frontend.run()["5"]["text"][0])
     assert report["marks"] == {"strength": {"0.4": 1, "0.8": 1}, "cfg": {"1.0": 1, "4.0": 1}}
     assert (report["runs"], report["reused"], report["model_calls"]) == (4, 4, 0)
     assert pressed(panel) == [True, False, False, True]
+    assert "4 of them kept from before" in panel.locator("[data-part=words]").inner_text()
+    frontend.page.evaluate(TYPE, ["column_values", "4, 8"])
+    assert panel.get_attribute("data-stale") == "true"
+    assert "the values have changed" in tally.inner_text()
+    frontend.run()
+    panel.get_by_text("1 mark on values that are not here").wait_for()
+    assert panel.get_attribute("data-stale") == "false"
+    assert pressed(panel) == [False, False, True, False]
     assert frontend.problems == []
 
 
@@ -72,9 +87,10 @@ def within(inner, outer):
 
 
 def test_marks_are_saved_with_the_workflow_and_the_sheet_is_not(frontend, panel):
+    names = "strength 0.4, cfg 4 | strength 0.8, cfg 1 | strength 0.8, cfg 4"
     frontend.page.evaluate(
         f"() => {{ const marks = {NODE}.widgets.find(widget => widget.name === 'marks');"
-        " marks.value = '1, 2..3'; marks.callback?.(marks.value); }"
+        f" marks.value = '{names}'; marks.callback?.(marks.value); }}"
     )
     frontend.run()
     panel.locator("button").first.wait_for()
@@ -83,7 +99,7 @@ def test_marks_are_saved_with_the_workflow_and_the_sheet_is_not(frontend, panel)
     shown = frontend.page.evaluate(f"() => {NODE}.widgets.map(widget => widget.name)")
     assert shown[-1] == "sheet"
     assert len(saved) == len(shown) - 1
-    assert saved[shown.index("marks")] == "1, 2..3"
+    assert saved[shown.index("marks")] == names
     assert "sheet" not in frontend.page.evaluate("async () => (await app.graphToPrompt()).output['4'].inputs")
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-PANELS = {"4": "StrengthScheduler", "5": "VariationBatch", "6": "Img2ImgStrengthGrid", "7": "DDIMInvert", "8": "Null"}
 OPEN_ANOTHER = "() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')"
 # What each node's panel says, by the node's kind: its texts, and how many pictures and paths are drawn.
 SHOWN = """() => Object.fromEntries(app.canvas.graph.nodes.flatMap(node => {
@@ -21,11 +20,15 @@ INTO_A_SUBGRAPH = """() => {
 
 @pytest.fixture
 def workflow(request):
-    """Every node with a panel, on the toy, in the form that is queued; ComfyUI knows none of it already."""
+    """The nodes with a panel, on the toy, in the form that is queued; ComfyUI knows none of it already."""
     model = {"model": ["1", 0], "positive": ["3", 0]}
     sampling = {"strength": 0.6, "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal", "seed": 5}
     both = {**model, "negative": ["3", 0], "latent": ["2", 0], "vae": ["1", 2], **sampling}
+    image = {name: given for name, given in both.items() if name != "latent"} | {"image": ["1", 3]}
+    guided = {name: both[name] for name in ("model", "positive", "negative", "cfg")}
     grid = {"rows": "strength", "row_values": "0.4, 0.8", "columns": "cfg", "column_values": "1, 4"}
+    passes = {"latent": ["2", 0], "strengths": "0.6, 0.4", "steps": 2, "sampler_name": "euler", "scheduler": "normal",
+              "seed": 5, "seed_mode": "increment", "vae": ["1", 2]}  # fmt: skip
     invert = {"latent": ["2", 0], "scheduler": "normal", "steps": 2, "strength": 1.0, "method": "pinned",
               "corrector_steps": 3, "cfg": 1.0, "seed": 0, "keep_trajectory": True}  # fmt: skip
     tune = {"inversion": ["7", 0], "cfg": 4.0, "inner_steps": 1, "learning_rate": 0.01}
@@ -38,9 +41,19 @@ def workflow(request):
         "6": ("Img2ImgStrengthGrid", {**both, **grid}),
         "7": ("DDIMInvert", {**model, **invert}),
         "8": ("Img2ImgNullTextOptimize", {**model, **tune}),
+        "9": ("SDEditNoise", {"model": ["1", 0], "latent": ["2", 0], "sigmas": ["4", 0], "seed": 5}),
+        "10": ("Img2ImgGuidedSampler", {**guided, "latent": ["9", 0], "sigmas": ["4", 0], "sampler_name": "euler"}),
+        "11": ("Img2ImgAllInOne", image),
+        "12": ("SolidMask", {"value": 1.0, "width": 128, "height": 128}),
+        "13": ("Img2ImgKeepUnmasked", {"original": ["1", 3], "edited": ["11", 0], "mask": ["12", 0], "feather": 0}),
+        "14": ("Img2ImgCompareImages", {"image_a": ["1", 3], "image_b": ["13", 0]}),
+        "15": ("Img2ImgTiledRefine", {**image, "scale": 1.0, "tile": 512, "overlap": 64}),
+        "16": ("ProgressiveRefine", {**guided, **passes}),
+        "17": ("Img2ImgInversionSampler", {**guided, "inversion": ["7", 0], "preserve": 0.6}),
+        "18": ("Img2ImgRestoreDetail", {"original": ["1", 3], "edited": ["11", 0]}),
     }
-    results = {"4": 2, "5": 2, "6": 2, "8": 1}
-    ends = {str(9 + n): ("PreviewAny", {"source": [node, slot]}) for n, (node, slot) in enumerate(results.items())}
+    results = {"4": 2, "5": 2, "6": 2, "8": 1, "10": 1, "13": 1, "14": 3, "15": 1, "16": 2, "17": 1, "18": 1}
+    ends = {str(30 + n): ("PreviewAny", {"source": [node, slot]}) for n, (node, slot) in enumerate(results.items())}
     return {number: {"class_type": kind, "inputs": given} for number, (kind, given) in (nodes | ends).items()}
 
 
@@ -58,7 +71,7 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
     frontend.open(vue_nodes=vue_nodes)
     frontend.put("4", workflow)
     before = shown(frontend)
-    assert len(before) == 5
+    assert len(before) == 14
     frontend.run()
     frontend.page.wait_for_timeout(500)
     after = shown(frontend)

@@ -1,10 +1,10 @@
-"""The sheet in VariationBatch's body: variations as they are finished, and a click that copies a seed."""
+"""The sheet in VariationBatch's body: variations as they are finished, enlarged, chosen, and their seeds copied."""
 
 import pytest
 
 SEED = 1234567890
 SUMMARIES = """() => {
-    const line = document.querySelector('.img2imgstudio-panel [data-part=summary]');
+    const line = document.querySelector('.img2imgstudio-panel [data-part=words]');
     window.summaries = [];
     new MutationObserver(() => window.summaries.push(line.textContent)).observe(line, { childList: true });
 }"""
@@ -38,18 +38,22 @@ def panel(frontend, vue_nodes, workflow):
     return panel
 
 
+def seeds(panel):
+    return panel.locator("[data-act=copy]")
+
+
 def summary(panel):
-    return panel.locator("[data-part=summary]").inner_text()
+    return panel.locator("[data-part=words]").inner_text()
 
 
 def test_variations_appear_as_they_are_finished(frontend, panel):
     assert summary(panel) == "The variations appear here, each with its seed"
     frontend.page.evaluate(SUMMARIES)
     frontend.run()
-    panel.get_by_text("4 variations").wait_for()
+    panel.get_by_text("8 model calls").wait_for()
     assert frontend.page.evaluate("window.summaries")[:4] == [f"{done} of 4 finished" for done in range(4)]
-    tiles = panel.locator("button")
-    assert tiles.all_inner_texts() == [str(SEED + place) for place in range(4)]
+    assert seeds(panel).all_inner_texts() == [str(SEED + place) for place in range(4)]
+    assert panel.locator("[data-part=sheet]").evaluate("sheet => sheet.scrollHeight - sheet.clientHeight") <= 1
     for picture in panel.locator("img").all():
         frontend.page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
     assert panel.bounding_box()["height"] >= 150
@@ -61,7 +65,7 @@ def test_a_click_copies_the_seed(frontend, panel, has_clipboard):
     frontend.page.evaluate(TELL, message(3))
     if not has_clipboard:  # as on a page that came over plain HTTP from another machine
         frontend.page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
-    tile = panel.locator("button").nth(1)
+    tile = seeds(panel).nth(1)
     tile.click()
     tile.get_by_text("copied").wait_for()
     assert frontend.page.evaluate("() => navigator.clipboard.readText()") == str(SEED + 1)
@@ -71,7 +75,10 @@ def test_a_click_copies_the_seed(frontend, panel, has_clipboard):
 
 def message(finished, total=None):
     """What the server sends of variations without pictures."""
-    items = [{"seed": str(SEED + place), "strength": 0.6, "image": None} for place in range(finished)]
+    items = [
+        {"name": str(SEED + place), "seed": str(SEED + place), "strength": 0.6, "image": None}
+        for place in range(finished)
+    ]
     return {"node": "4", "total": total or finished, "first": 0, "items": items}
 
 
@@ -79,7 +86,7 @@ def test_a_long_list_scrolls_inside_the_node(frontend, panel):
     height = panel.bounding_box()["height"]
     frontend.page.evaluate(TELL, message(99, 100))
     assert summary(panel) == "99 of 100 finished"
-    assert panel.locator("button").count() == 99
+    assert seeds(panel).count() == 99
     assert panel.bounding_box()["height"] == pytest.approx(height, abs=1)
     sheet = panel.locator("[data-part=sheet]")
     scale = frontend.page.evaluate("() => app.canvas.ds.scale")
@@ -87,6 +94,35 @@ def test_a_long_list_scrolls_inside_the_node(frontend, panel):
     frontend.page.mouse.wheel(0, 300)
     frontend.page.wait_for_function("sheet => sheet.scrollTop > 0", arg=sheet.element_handle())
     assert frontend.page.evaluate("() => app.canvas.ds.scale") == scale
+
+
+def widget(frontend, name):
+    return frontend.page.evaluate(
+        "name => app.graph.getNodeById(4).widgets.find(widget => widget.name === name).value", name
+    )
+
+
+def test_one_is_enlarged_and_one_is_chosen_for_the_next_run(frontend, panel):
+    frontend.run()
+    panel.get_by_text("8 model calls").wait_for()
+    tile = panel.locator("[data-part=tile]").nth(2)
+    small = tile.bounding_box()
+    tile.locator("img").click()
+    assert panel.locator("[data-part=tile]").nth(0).is_hidden()
+    assert tile.bounding_box()["width"] > 1.8 * small["width"]
+    tile.locator("img").click()
+    assert tile.bounding_box() == small
+    assert widget(frontend, "seed") != SEED  # the frontend has drawn another one for the next run
+    tile.get_by_text("use").click()
+    assert (widget(frontend, "chosen"), widget(frontend, "seed")) == (str(SEED + 2), SEED)
+    assert tile.get_by_text("use").get_attribute("aria-pressed") == "true"
+    frontend.run()
+    panel.get_by_text("Nothing new to sample").wait_for()
+    panel.get_by_text(f"{SEED + 2} goes on as chosen").wait_for()
+    assert widget(frontend, "seed") == SEED
+    tile.get_by_text("use").click()
+    assert widget(frontend, "chosen") == ""
+    assert frontend.problems == []
 
 
 def test_it_is_no_part_of_the_workflow_or_the_prompt(frontend, panel):
@@ -100,9 +136,9 @@ def test_it_is_no_part_of_the_workflow_or_the_prompt(frontend, panel):
 
 def test_it_survives_a_change_of_tab(frontend, panel):
     frontend.run()
-    panel.get_by_text("4 variations").wait_for()
+    panel.get_by_text("8 model calls").wait_for()
     frontend.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
     panel.wait_for(state="hidden")
     frontend.page.locator(".workflow-tabs").get_by_text("prompt").click()
-    panel.get_by_text("4 variations").wait_for()
-    assert panel.locator("button").count() == 4
+    panel.get_by_text("8 model calls").wait_for()
+    assert seeds(panel).count() == 4

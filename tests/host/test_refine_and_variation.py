@@ -67,7 +67,7 @@ def vary(nodes):
             .execute(
                 model, POSITIVE, NEGATIVE, latent, count, strength, 3, CFG, sampler, "normal", 21, variation, **options
             )
-            .args
+            .args[:3]
         )
 
     return run
@@ -207,10 +207,8 @@ def test_a_vae_shows_the_variations_as_they_are(nodes, models):
     vae = random_vae()
     pictures, _, samples = shown_after(nodes, models, vae=vae)
     for shown, decoded in zip(pictures, vae.decode(samples), strict=True):
-        expected = to_pillow(decoded)
-        expected.thumbnail((192, 192))
-        # In a batch and alone, decoding rounds differently.
-        assert np.asarray(shown) == pytest.approx(np.asarray(expected), abs=2)
+        # In a batch and alone, decoding rounds differently, and a JPEG leaves something out.
+        assert np.abs(np.asarray(shown, float) - np.asarray(to_pillow(decoded), float)).mean() < 4
 
 
 def test_finished_variations_appear_while_others_are_made(nodes, models, monkeypatch):

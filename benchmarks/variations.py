@@ -54,8 +54,9 @@ def _runs() -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
     batch = {"samples": latent["samples"].repeat(COUNT, 1, 1, 1)}
 
     def ours() -> torch.Tensor:
+        # A new object each time: the node keeps what it has made of the last one.
         out = nodes["VariationBatch"].execute(
-            model, *prompts, latent, COUNT, 0.6, STEPS, CFG, "euler", "normal", SEED, 1.0, measure="steps"
+            model, *prompts, dict(latent), COUNT, 0.6, STEPS, CFG, "euler", "normal", SEED, 1.0, measure="steps"
         )
         return out.args[0]["samples"]
 

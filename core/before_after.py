@@ -46,22 +46,27 @@ def before_and_after(before: Pictures, after: Pictures, names: Sequence[str] = (
     """
     count = min(len(after), MOST_PAIRS)
     names = names or ([str(item + 1) for item in range(count)] if count > 1 else ["whole"])
-    couples = [_of_one_size(before[min(item, len(before) - 1)], after[item]) for item in range(count)]
-    found = [_pair(name, *couple) for name, couple in zip(names, couples, strict=False)]
-    if count == 1 and max(couples[0][1].shape) > SIDE:
-        box = _most_changed(*couples[0])
-        found.append(_pair("pixel by pixel", *(picture[box] for picture in couples[0])))
+    found = []
+    for item in range(count):
+        planes = _planes(before[min(item, len(before) - 1)], after[item])
+        found.append(_pair(names[item], *planes))
+        if count == 1 and max(after[item].shape) > SIDE:
+            box = _most_changed(planes[-1])
+            found.append(_pair("pixel by pixel", *(plane[box] for plane in planes)))
     return found
 
 
-def _of_one_size(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    after = after[..., :3]
-    return resize(before[None, ..., :3], Size(*after.shape[:2]))[0].to(after), after
+def _planes(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both pictures at the size of the second one, and how far each pixel's colors are apart, [H, W]."""
+    before, after = before[..., :3], after[..., :3]
+    if before.shape != after.shape:
+        before = resize(before[None], Size(*after.shape[:2]))[0]
+    before = before.to(after)
+    return before, after, (after - before).abs_().amax(-1).float()
 
 
-def _pair(name: str, before: Tensor, after: Tensor) -> Pair:
-    change = _change(before, after)
-    largest = float(change.max())
+def _pair(name: str, before: Tensor, after: Tensor, change: Tensor) -> Pair:
+    largest = min(1.0, float(change.max()))
     small = [max(1, round(side * min(1.0, SIDE / max(change.shape)))) for side in change.shape]
     # The largest of each patch, not its mean: one changed pixel of a large picture is to be seen.
     seen = functional.adaptive_max_pool2d(change[None], small)[0] / (largest or 1.0)
@@ -69,15 +74,10 @@ def _pair(name: str, before: Tensor, after: Tensor) -> Pair:
     return Pair(name, thumbnail(before, SIDE), thumbnail(after, SIDE), difference, largest)
 
 
-def _change(before: Tensor, after: Tensor) -> Tensor:
-    """How far the colors of each pixel are apart, [H, W]: the largest of its channels."""
-    return (after.clamp(0, 1) - before.clamp(0, 1)).abs().amax(-1).float()
-
-
-def _most_changed(before: Tensor, after: Tensor) -> tuple[slice, slice]:
+def _most_changed(change: Tensor) -> tuple[slice, slice]:
     """The rows and columns of the part, SIDE across at most, that changed most."""
-    height, width = before.shape[:2]
-    blocks = functional.avg_pool2d(_change(before, after)[None], BLOCK, ceil_mode=True)[0]
+    height, width = change.shape
+    blocks = functional.avg_pool2d(change[None], BLOCK, ceil_mode=True)[0]
     window = [min(SIDE // BLOCK, length) for length in blocks.shape]
     sums = functional.avg_pool2d(blocks[None], window, stride=1)[0]
     row, column = divmod(int(torch.argmax(sums)), sums.shape[1])

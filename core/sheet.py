@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -27,9 +28,11 @@ def from_pillow(image: Image.Image) -> Tensor:
 
 def thumbnail(image: Tensor, side: int) -> Image.Image:
     """A picture [H, W, C] in 0..1 as 8-bit RGB, its longer side ``side`` pixels at most."""
-    picture = to_pillow(image)
-    picture.thumbnail((side, side), reducing_gap=2.0)
-    return picture
+    scale = side / max(image.shape[:2])
+    if scale < 1.0:
+        size = [max(1, round(length * scale)) for length in image.shape[:2]]
+        image = functional.adaptive_avg_pool2d(image[None, ..., :3].movedim(-1, 1).float(), size)[0].movedim(0, -1)
+    return to_pillow(image)
 
 
 def labelled_row(

@@ -13,7 +13,7 @@ class Panel:
 
     def __init__(self, page):
         self.page = page
-        self.element = page.locator(".img2imgstudio-panel")
+        self.element = page.locator(".img2imgstudio-panel:has([data-part=plot])")
 
     def text(self, part: str) -> str:
         return self.element.locator(f"[data-part={part}]").inner_text()

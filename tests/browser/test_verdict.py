@@ -33,7 +33,7 @@ class Panel:
     """What the node shows."""
 
     def __init__(self, page):
-        self.element = page.locator(".img2imgstudio-panel")
+        self.element = page.locator(".img2imgstudio-panel:has([data-part=verdict])")
 
     def text(self, part: str) -> str:
         return self.element.locator(f"[data-part={part}]").inner_text()

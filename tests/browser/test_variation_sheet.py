@@ -8,6 +8,11 @@ SUMMARIES = """() => {
     window.summaries = [];
     new MutationObserver(() => window.summaries.push(line.textContent)).observe(line, { childList: true });
 }"""
+# The whole node in the window, which is too low for it at full size.
+WHOLE = """() => {
+    app.canvas.ds.scale = 0.6;
+    app.canvas.centerOnNode(app.graph.getNodeById(4));
+}"""
 TELL = "async detail => (await import('/scripts/api.js')).api.dispatchCustomEvent('img2img.variations', detail)"
 
 
@@ -33,6 +38,7 @@ def panel(frontend, vue_nodes, workflow):
     frontend.open(vue_nodes=vue_nodes)
     frontend.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     frontend.put("4", workflow)
+    frontend.page.evaluate(WHOLE)
     panel = frontend.page.locator(".img2imgstudio-panel")
     panel.wait_for()
     return panel

@@ -37,6 +37,12 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def look(session: nox.Session) -> None:
+    """Run every template in the browser, on pictures of every shape: minutes, so not a part of `test`."""
+    run_beside_comfyui(session, "test", "-m", "pytest", "-m", "long", "tests/browser", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Style, imports that point one way, and types."""
     run_beside_comfyui(session, "lint", "-m", "ruff", "check")

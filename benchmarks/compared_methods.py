@@ -13,9 +13,9 @@ from ..core.verdict import Residual, RoundTripError, rounding_residual
 
 
 def leapfrog(denoise: Denoise, first: Tensor, second: Tensor, sigmas: Sequence[float]) -> Iterator[Tensor]:
-    """BDIA with γ = 1 (arXiv:2307.10829), up or down; arguments and states as for ``core.inversion.exact``.
+    """BDIA with gamma = 1 (arXiv:2307.10829), up or down; arguments and states as for ``core.inversion.exact``.
 
-    x⁺ = x⁻ + (σ⁺ - σ⁻) · d(x, σ). One call a step but the first.
+    x+ = x- + (s+ - s-) · d(x, s). One call a step but the first.
     """
     before, x = first, second
     yield x
@@ -28,7 +28,7 @@ def fireflow(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor
     """FireFlow (arXiv:2412.07517, algorithm 1), up or down: the states at ``sigmas[1:]``.
 
     The midpoint rule, which takes the derivative of the midpoint before to reach the next:
-    x⁺ = x + (σ⁺ - σ) · v, v = d(x + (σ⁺ - σ)/2 · v⁻, (σ + σ⁺)/2). One call a step, and one at the start.
+    x+ = x + (s+ - s) · v, v = d(x + (s+ - s)/2 · v-, (s + s+)/2). One call a step, and one at the start.
     """
     start = sigmas[0] or sigmas[1]  # at 0 the derivative is 0/0
     velocity = derivative(denoise, x * (input_divisor(start) / input_divisor(sigmas[0])), start)

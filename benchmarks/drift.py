@@ -39,7 +39,7 @@ def main() -> None:
     on = results.processor()
     share, matched_share = (_growth(drift) / _growth(usual) for drift in (stay, matched))
     for name, drift in (("usual loop", usual), ("in latent space", stay), ("in latent space, matched", matched)):
-        shown = " → ".join(f"{value:.2f}" for value in drift)
+        shown = " -> ".join(f"{value:.2f}" for value in drift)
         results.write(f"Delta E over {PASSES} passes, {name}", shown, "", on)
     results.write("Growth of drift against the usual loop", f"{share:.2f}", "", on)
     results.write(

@@ -36,7 +36,9 @@ class Camera(LiveTable):
         console = Console(record=True, file=io.StringIO(), width=104)
         servers, self.servers = self.servers, {self.names[url]: one for url, one in self.servers.items()}
         self.notices = type(self.notices)(self._renamed(words) for words in self.notices)
-        console.print("$ python -m fleet run 34_folder --folder products --out painted --on", *NAMES, highlight=False)
+        console.print(
+            '$ python -m fleet run "A whole folder" --folder products --out painted --on', *NAMES, highlight=False
+        )
         console.print()
         console.print(self.picture())
         self.servers = servers

@@ -33,20 +33,20 @@ def prompt_edit(
 ) -> Iterator[Tensor]:
     """FlowEdit (arXiv:2412.08629, eq. 8-9 and algorithm 1), written for a denoiser and every family, step by step.
 
-    With d the difference made so far, 0 at first, and noise n of its own for each step from σ to σ':
-    z = a x + σ n, Δ = D(z + d, σ, target) - D(z, σ, source), d ← (σ'/σ) d + (1 - σ'/σ) Δ, and the edit is x + d. This
-    is an Euler step of the target's path less one of the source's. Two answers a step for each noise. Every second
+    With d the difference made so far, 0 at first, and noise n of its own for each step from sigma s to s':
+    z = a x + s n, delta = D(z + d, s, target) - D(z, s, source), d <- (s'/s) d + (1 - s'/s) delta; the edit is x + d.
+    This is an Euler step of the target's path less one of the source's. Two answers a step for each noise. Every second
     step takes the noise of the step before turned around, so that what the noise does to d at first order cancels.
 
     x:      [B, C, ...] the clean picture in the model's space
     sigmas: [steps + 1] falling; at the last one 0 the edit is whole
-    draws:  one or more sources of noise, whose Δ are averaged
-    flow:   whether noised pictures lose signal (a = 1 - σ)
-    mask:   0..1, broadcastable to x: the share of Δ that is let through; where it is 0, x keeps its bits
+    draws:  one or more sources of noise, whose delta are averaged
+    flow:   whether noised pictures lose signal (a = 1 - s)
+    mask:   0..1, broadcastable to x: the share of delta that is let through; where it is 0, x keeps its bits
 
     returns: the picture as edited so far after each step, [B, C, ...] in the model's space
 
-    Where both prompts say the same, Δ is 0 and so is d, to the rounding of the denoiser.
+    Where both prompts say the same, delta is 0 and so is d, to the rounding of the denoiser.
     """
     change = torch.zeros_like(x)
     noises: list[Tensor] = []
@@ -155,5 +155,5 @@ def guided_pairs(
 
 
 def noised(x: Tensor, noise: Tensor, sigma: float, flow: bool) -> Tensor:
-    """A clean picture in the model's space lifted to a noise level: a x + σ n."""
+    """A clean picture in the model's space lifted to the noise level s: a x + s n."""
     return (x * (1 - sigma) if flow else x) + sigma * noise.to(x)

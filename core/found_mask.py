@@ -14,7 +14,7 @@ def found_mask(change: Tensor, threshold: float) -> Tensor:
     """Where an edit changed a picture, after DiffEdit (arXiv:2210.11427, section 3.2).
 
     DiffEdit compares both prompts' answers at one noise level. Here an edit itself, of a few steps, says where they
-    lead apart: E = ‖d‖ over the channels, scaled by its own 95 % quantile. The mask is 1/2 where E is ``threshold``,
+    lead apart: E = |d| over the channels, scaled by its own 95 % quantile. The mask is 1/2 where E is ``threshold``,
     and a ramp from half to one and a half of it, so that it is exactly 0 over most of the rest.
 
     change:    [B, C, ..., H, W] what ``prompt_edit`` added to the picture; each item is scaled as if it were alone

@@ -61,7 +61,7 @@ def derivative(denoise: Denoise, x: Tensor, sigma: float) -> Tensor:
 
 
 def euler_step(denoise: Denoise, x: Tensor, sigma: float, sigma_next: float) -> Tensor:
-    """x' = (σ'/σ) x + (1 - σ'/σ) denoise(x, σ), which is DDIM's step; at σ' = 0 this is the denoised picture itself.
+    """From sigma s to s': x' = (s'/s) x + (1 - s'/s) denoise(x, s), DDIM's step; at s' = 0 the denoised picture.
 
     x: [B, C, ...] at ``sigma``, which is above 0
     """
@@ -72,8 +72,8 @@ def euler_step(denoise: Denoise, x: Tensor, sigma: float, sigma_next: float) -> 
 def ddim(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor: InputDivisor) -> Iterator[Tensor]:
     """DDIM inversion (arXiv:2105.05233, appendix F): the states at ``sigmas[1:]``, rising.
 
-    x⁺ = x + (σ⁺ - σ) · d(x̂, σ⁺). The derivative is taken at the target sigma, because at σ = 0 it is 0/0, and x̂ is x
-    scaled to the variance of a picture noised to σ⁺. One call a step.
+    x+ = x + (s+ - s) · d(x^, s+). The derivative is taken at the target sigma, because at s = 0 it is 0/0, and x^ is x
+    scaled to the variance of a picture noised to s+. One call a step.
 
     x:      [B, C, ...] the clean picture in the model's space
     sigmas: [steps + 1] rising, the first one 0
@@ -89,8 +89,8 @@ def corrected(
 ) -> Iterator[Tensor]:
     """Uni-Inv (arXiv:2504.13109) and a corrector: the states at ``sigmas[1:]``, rising.
 
-    Sampling steps down by x = x⁺ - (σ⁺ - σ) · d(x⁺, σ⁺). The state sought solves this for x⁺. The last step's
-    derivative carries on to a first guess, x + (σ⁺ - σ) · d; then the equation is iterated. One iteration is Uni-Inv.
+    Sampling steps down by x = x+ - (s+ - s) · d(x+, s+). The state sought solves this for x+. The last step's
+    derivative carries on to a first guess, x + (s+ - s) · d; then the equation is iterated. One iteration is Uni-Inv.
     ``iterations`` calls a step, at least one, and one at the start. The error of a round trip falls with the power
     ``iterations`` + 1 of the number of steps.
 
@@ -113,7 +113,7 @@ def exact(denoise: Denoise, first: Tensor, second: Tensor, sigmas: Sequence[floa
     """O-BELM (arXiv:2410.07273, eq. 18), up or down: the states at ``sigmas[1:]``.
 
     Each state comes from the two before it, so that the same formula undoes the step without rounding but its own:
-    x⁺ = (h⁺²/h²) x⁻ + (1 - h⁺²/h²) x + (h⁺(h + h⁺)/h) d(x, σ), with h = σ - σ⁻ and h⁺ = σ⁺ - σ.
+    x+ = (h+²/h²) x- + (1 - h+²/h²) x + (h+(h + h+)/h) d(x, s), with h = s - s- and h+ = s+ - s.
     One call a step but the first. The sums cancel: use float64.
 
     first, second: [B, C, ...] the states at ``sigmas[0]`` and ``sigmas[1]``
@@ -154,9 +154,9 @@ def pinned_corrections(denoise: Denoise, states: Sequence[Tensor], sigmas: Seque
 
 
 def ancestral_mean(denoise: Denoise, x: Tensor, sigma: float, sigma_next: float, flow: bool) -> Tensor:
-    """Where an ancestral step from σ to σ' lands before its noise (k-diffusion's ``get_ancestral_step`` at eta 1).
+    """Where an ancestral step from s to s' lands before its noise (k-diffusion's ``get_ancestral_step`` at eta 1).
 
-    An Euler step to σ_down = σ'²/σ; flow states are scaled from the signal there, 1 - σ_down, to that of σ'.
+    An Euler step to s_down = s'²/s; flow states are scaled from the signal there, 1 - s_down, to that of s'.
 
     x: [B, C, ...] at ``sigma``
     """

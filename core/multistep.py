@@ -16,8 +16,8 @@ TREND = 0.25
 def multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor: InputDivisor) -> Iterator[Tensor]:
     """The midpoint rule with a carried midpoint (FireFlow, arXiv:2412.07517, algorithm 1), up or down.
 
-    x⁺ = (σ⁺/σ) x + (1 - σ⁺/σ) D(z, σₘ), taken along the straight line through z = (σₘ/σ) x + (1 - σₘ/σ) D(z, σₘ), with
-    σₘ = (σ + σ⁺)/2: the same rule read upwards and downwards, so that a round trip loses only what z is guessed
+    x+ = (s+/s) x + (1 - s+/s) D(z, sm), taken along the straight line through z = (sm/s) x + (1 - sm/s) D(z, sm), with
+    sm = (s + s+)/2: the same rule read upwards and downwards, so that a round trip loses only what z is guessed
     wrong by. FireFlow guesses that the derivative stays. Where there is much noise it does, where there is little the
     denoised picture stays instead; the guess here is the mean of both, each with ``TREND`` of its latest change, which
     halves FireFlow's error and more at few steps. One call a step, and one at the start.

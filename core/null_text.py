@@ -81,13 +81,14 @@ def null_text(
 ) -> Iterator[NullTextStep]:
     """Null-text optimisation (arXiv:2211.09794, algorithm 1), step by step.
 
-    For t = T … 1: ``rounds`` times ∅ ← ∅ - η ∇‖z*ₜ₋₁ - zₜ₋₁(z̄ₜ, ∅, C)‖², then z̄ₜ₋₁ = zₜ₋₁(z̄ₜ, ∅, C), and the next step
-    starts from the same ∅. η falls to half over the run, and a step ends early once it is close enough, as in the
+    For t = T … 1: ``rounds`` times E <- E - eta grad |z*[t-1] - z[t-1](zb[t], E, C)|², where E stands for the negative
+    prompt's embedding and zb for the states found; then zb[t-1] = z[t-1](zb[t], E, C), and the next step
+    starts from the same E. eta falls to half over the run, and a step ends early once it is close enough, as in the
     paper's code. Call it outside inference mode.
 
     path:      the inverted states z*, [1, C, ...] in the model's space, from the noise down to the picture
     sigmas:    theirs, falling
-    embedding: ∅ to start from
+    embedding: E to start from
     """
     state, steps = path[0], len(path) - 1
     for index, (sigma, sigma_next) in enumerate(pairwise(sigmas)):

@@ -135,7 +135,7 @@ def _draw_decibels(panel: Panel, figures: StrengthFigures) -> None:
     left, top = panel.at(LAYOUT_IS_LOST, panel.y[1])
     panel.draw.rectangle((left, top, *panel.box[2:]), WARNING)
     panel.y_axis([-40, -20, 0, 20, 40], lambda tick: f"{tick:+.0f} dB" if tick else "0 dB")
-    panel.draw.text((panel.box[2] - 24, top + 56), "the layout will not survive", BARS, _font(32), anchor="rt")
+    panel.draw.text((panel.box[2] - 24, top + 56), "expect a new layout", BARS, _font(32), anchor="rt")
     line = [panel.at(strength, decibel) for strength, decibel in figures.curve if abs(decibel) < panel.y[1]]
     panel.draw.line(line, CURVE, 9, joint="curve")
     for strength, decibel in _spread(list(zip(figures.strengths, figures.decibels, strict=True))):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def _ramp(values: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
 def _fit(source: Tensor, change: Tensor, weight: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Weighted least squares in every window, averaged over the windows a pixel lies in: [B, 3, 3, H, W], [B, 3, H, W].
 
-    slope = (cov(source) + RIDGE)⁻¹ cov(source, change), offset = mean change - slope · mean source
+    slope = (cov(source) + RIDGE)^-1 cov(source, change), offset = mean change - slope · mean source
     """
     total = window_mean(weight, size)
     wanted = torch.cat([source, change], 1)
@@ -130,7 +130,7 @@ def _fit(source: Tensor, change: Tensor, weight: Tensor, size: int) -> tuple[Ten
 
 
 def _inverse(spread: Tensor) -> Tensor:
-    """(spread + RIDGE)⁻¹ of symmetric 3 x 3 matrices [B, 3, 3, H, W], by cofactors."""
+    """(spread + RIDGE)^-1 of symmetric 3 x 3 matrices [B, 3, 3, H, W], by cofactors."""
     ridged = spread + RIDGE * torch.eye(3, dtype=spread.dtype, device=spread.device).view(1, 3, 3, 1, 1)
     rows = ridged.unbind(1)
     cofactors = torch.stack([torch.linalg.cross(rows[k - 2], rows[k - 1], dim=1) for k in range(3)], 1)

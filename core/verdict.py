@@ -19,8 +19,8 @@ FAITHFUL, CLOSE = 35.0, 25.0
 class RoundTripError:
     """Adds up the error of the Euler steps down after a walk up, as far as the walk shows it without a further call.
 
-    A step down lands at (σ/σ⁺) x⁺ + (1 - σ/σ⁺) D(x⁺, σ⁺), and should land at x. The answer that the walk got last near
-    x⁺ stands for D(x⁺). Further down an error shrinks as pictures do under noise: by what the model divides its input
+    A step down lands at (s/s+) x+ + (1 - s/s+) D(x+, s+), and should land at x. The answer that the walk got last near
+    x+ stands for D(x+). Further down an error shrinks as pictures do under noise: by what the model divides its input
     by.
 
     x: [B, C, ...] the clean picture, where the walk starts
@@ -62,7 +62,7 @@ class MidpointError(RoundTripError):
     """The same for a walk by the midpoint rule (``multistep``), whose way down errs only by how it guesses midpoints.
 
     A guess lies off the straight line of its step by some miss, on the way down by about as much to the other side.
-    The derivative (z - D(z, σₘ)) / σₘ changes by at most 2 miss / σₘ between them.
+    The derivative (z - D(z, sm)) / sm changes by at most 2 miss / sm between them.
     """
 
     def found(self, state: Tensor) -> None:
@@ -134,6 +134,6 @@ def judge(error: float, clean: Tensor, measured: bool) -> Verdict:
     else:
         level, seen = "poor", "with differences you will see"
     if measured:
-        return Verdict(level, f"Run back as it was made, the picture comes back {seen}: measured.")
+        return Verdict(level, f"Sampled with the same prompt, this reproduces your picture {seen}: measured.")
     at_worst = "" if level == "good" else ", at worst"
-    return Verdict(level, f"Run back as it was made, the picture should come back {seen}{at_worst}.")
+    return Verdict(level, f"Sampled with the same prompt, this should reproduce your picture {seen}{at_worst}.")

@@ -48,6 +48,8 @@ HELD_OUT_SEEDS = range(1_000_000, 1_100_000)
 
 # The drawing that ships as an example input: the default attributes in this layout.
 EXAMPLE_SEED = 1_020_001
+# The layout of the other one: a car in the middle of the picture.
+CAR_SEED = 1_020_016
 
 Colour = tuple[float, ...]
 Fill = tuple[int, int, int]

@@ -236,6 +236,7 @@ def export(vae: TAESD, denoisers: dict[str, torch.nn.Module], work: Path, out: P
         what = f"{name} denoiser of the demo world, a toy"
         write(out / f"{name}.safetensors", model.state_dict(), what, steps_done(name, work), UNET_CONFIG)
     world.scene(world.Attributes(), world.EXAMPLE_SEED).save(out / "drawing.png", optimize=True)
+    world.scene(world.Attributes(kind="car"), world.CAR_SEED, 512).save(out / "car.png", optimize=True)
     with torch.no_grad():
         rows = [decoded_samples(Family(name), model, vae, text) for name, model in denoisers.items()]
     as_picture(torch.cat(rows), 6).save(out / "samples.jpg", quality=85)

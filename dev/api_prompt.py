@@ -9,9 +9,6 @@ from copy import deepcopy
 from typing import Any
 
 TOY_SIZE = 128  # the toy checkpoint was trained on pictures of this many pixels
-TOY_CFG, TOY_TEXT = 4.0, "a blue house in winter, a watercolour"
-DESCRIPTION, EDIT = "a flat picture of a red house, summer, day", "a flat picture of a blue house, summer, sunset"
-LOCAL_EDIT = "a flat picture of a blue house, summer, day"
 HAS_STRENGTH = (
     "StrengthScheduler", "Img2ImgAllInOne", "VariationBatch", "Img2ImgStrengthGrid", "Img2ImgTiledRefine",
     "Img2ImgPromptEdit",
@@ -47,28 +44,6 @@ def on_demo_checkpoint(prompt: Prompt, keep_control_net: bool = False) -> Prompt
             _reconnect(prompt, [name, 1], inputs["negative"])
         for name in [name for name, node in prompt.items() if node["class_type"] == "ControlNetLoader"]:
             del prompt[name]
-    return prompt
-
-
-def in_the_toys_world(prompt: Prompt, picture: str) -> Prompt:
-    """A drawing, a prompt and a cfg that suit the toy, so that a thumbnail shows what a workflow is for."""
-    prompt = deepcopy(prompt)
-    for node in _of(prompt, "LoadImage"):
-        node["inputs"]["image"] = picture
-    described = any(node["_meta"]["title"] == "Description" for node in _of(prompt, "CLIPTextEncode"))
-    edit = LOCAL_EDIT if _of(prompt, "Img2ImgPromptEdit", "Img2ImgPromptMask") else EDIT
-    for node in _of(prompt, "CLIPTextEncode"):
-        said = {"Negative prompt": "", "Description": DESCRIPTION, "Prompt": edit if described else TOY_TEXT}
-        node["inputs"]["text"] = said.get(node["_meta"]["title"], TOY_TEXT)
-    for node in _of(prompt, "Img2ImgStyleBatch"):
-        node["inputs"] |= {"template": "a red house, {style}", "styles": "an oil painting\na watercolour\npixel art"}
-    for node in _of(prompt, "Img2ImgTiledRefine"):
-        node["inputs"]["strength"] = 0.1  # the toy knows whole scenes only, and would paint one into every tile
-    for node in prompt.values():
-        if isinstance(node["inputs"].get("cfg"), float | int):
-            node["inputs"]["cfg"] = min(node["inputs"]["cfg"], TOY_CFG)
-    for node in _of(prompt, "Img2ImgPromptEdit"):
-        node["inputs"]["cfg"] = 1.0  # more guidance than this makes the toy's edits no better, unlike a real model's
     return prompt
 
 

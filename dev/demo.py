@@ -12,14 +12,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from ..core.sheet import labelled_row
 from . import api_prompt
 from .comfyui import ROOT, HostMissing, device_arguments, find
-from .server import Run, Server, ServerError
+from .server import Server, ServerError
 
 OUTPUT = ROOT / "output"
 WORKFLOWS = ROOT / "workflows"
@@ -65,18 +64,16 @@ def _run(server: Server, arguments: argparse.Namespace) -> None:
         made = [picture for node in api_prompt.savers(prompt) for picture in server.images(run, node)]
         pictures += made
         labels += [shown] * len(made)
-        _save(made, run, f"{arguments.workflow}_{label.replace(' ', '_')}")
-    sheet = OUTPUT / f"{arguments.workflow}.png"
+        _save(made, f"{arguments.workflow}_{label}".replace(" ", "_"))
+    sheet = OUTPUT / f"{arguments.workflow.replace(' ', '_')}.png"
     labelled_row(pictures, labels, 256, centered=True).save(sheet)
-    print(f"Look at {sheet.relative_to(ROOT)}; single pictures and reports lie beside it.")
+    print(f"Look at {sheet.relative_to(ROOT)}; single pictures lie beside it.")
 
 
-def _save(pictures: list[Image.Image], run: Run, name: str) -> None:
-    """Each picture as PNG; the reports, which are the JSON objects among the texts, as one file."""
+def _save(pictures: list[Image.Image], name: str) -> None:
+    """Each picture as PNG."""
     for number, picture in enumerate(pictures):
         picture.save(OUTPUT / (f"{name}.png" if len(pictures) == 1 else f"{name}_{number + 1}.png"))
-    reports: list[dict[str, Any]] = [json.loads(text) for text in run.texts if text.startswith("{")]
-    (OUTPUT / f"{name}.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:
@@ -86,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("prompt", nargs="?", help="what it should show")
     parser.add_argument("--strength", type=float, help="0 leaves the picture as it is, 1 ignores it")
     parser.add_argument(
-        "--workflow", choices=names, help="a file of workflows/; 01_image_to_image for your own picture"
+        "--workflow", choices=names, metavar="NAME", help='a file of workflows/, such as "Image to image"'
     )
     parser.add_argument("--checkpoint", metavar="NAME", help="a checkpoint of your own ComfyUI, in place of the toy")
     arguments = parser.parse_args()
@@ -94,7 +91,7 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"there is no picture {arguments.photo}")
     if arguments.photo and arguments.prompt is None:
         parser.error("say in a PROMPT what the picture should show")
-    arguments.workflow = arguments.workflow or ("01_image_to_image" if arguments.photo else "00_try_without_a_model")
-    tries_the_toy = not arguments.photo and arguments.workflow == "00_try_without_a_model"
+    arguments.workflow = arguments.workflow or ("Image to image" if arguments.photo else "Try it without a model")
+    tries_the_toy = not arguments.photo and arguments.workflow == "Try it without a model"
     arguments.strengths = DEMO_STRENGTHS if arguments.strength is None and tries_the_toy else [arguments.strength]
     return arguments

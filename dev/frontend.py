@@ -87,11 +87,10 @@ class Frontend:
         """
         settings = SETTINGS | {"Comfy.VueNodes.Enabled": vue_nodes, "Comfy.ColorPalette": palette}
         self.page.request.post(f"{self.url}/settings", data=settings)
-        self.page.goto(f"{self.url}/?template={template}&source={self.pack}" if template else self.url)
+        self.page.goto(self.url)
         self.wait_until_ready()
         if template:
-            nodes = self.workflow(template)["nodes"]
-            self.page.wait_for_function(LOADED, arg=len(nodes), timeout=LONGEST_START_MS)
+            self.load(self.workflow(template), template)
 
     def wait_until_ready(self) -> None:
         """Wait until the frontend has loaded its extensions and drawn its first graph."""
@@ -101,9 +100,9 @@ class Frontend:
         """A workflow file as the template browser delivers it."""
         return self.page.request.get(f"{self.url}/api/workflow_templates/{self.pack}/{template}.json").json()
 
-    def load(self, workflow: dict[str, Any]) -> None:
-        """Put a workflow (UI format) on the canvas, checked as the template browser checks it."""
-        self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+    def load(self, workflow: dict[str, Any], name: str | None = None) -> None:
+        """Put a workflow (UI format) on the canvas, checked as the template browser checks it, in a tab of its name."""
+        self.page.evaluate("given => window.app.loadGraphData(given[0], true, true, given[1])", [workflow, name])
         self.page.wait_for_function(LOADED, arg=len(workflow["nodes"]))
 
     def put(self, node: str, prompt: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Build a workflow file (UI format 0.4) from a short description, against the node schemas of a running server.
 
-A graph is made of columns, left to right. Each column is a group with a title, and holds its nodes one below the
-other, so nothing ever overlaps. Widgets that a description leaves out take the default of the schema.
+A graph is made of columns, left to right, each of one or more groups with a title, and a group holds its nodes one
+below the other, so nothing ever overlaps. Widgets that a description leaves out take the default of the schema.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
 # Heights in the units of the canvas, large enough for both of the frontend's renderers.
-SLOT, WIDGET, TEXT, BAR = 24, 34, 120, 60
+SLOT, WIDGET, TEXT, BAR = 24, 34, 90, 60
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
 SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask"}
 # What the pack shows in the bodies of its nodes.
@@ -31,7 +31,12 @@ PANELS = {
     **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
                      "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip
-TITLE, GAP, MARGIN, COLUMN_GAP = 30, 40, 24, 60
+LEAST_NOTE = 80
+TITLE, GAP, MARGIN, COLUMN_GAP = 30, 24, 16, 24
+# What the frontend's bars leave of a window of 1600 x 900 pixels, and where that begins.
+VIEW, VIEW_CORNER = (1480, 770), (80, 100)
+# What the frontend does with a seed after a run; inverting the same picture again would only cost time.
+KEEPS_ITS_SEED = {"DDIMInvert", "Img2ImgStrengthGrid"}
 COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
 
 
@@ -66,16 +71,32 @@ class Graph:
     links: list[list[Any]] = field(default_factory=list)
     groups: list[dict[str, Any]] = field(default_factory=list)
     bottom: int = 0
+    app: dict[str, Any] = field(default_factory=dict)
 
-    def column(self, title: str, width: int = 340) -> None:
+    def column(self, title: str, width: int = 300) -> None:
         """Start a new numbered group to the right of the last one; the nodes that are added next go into it."""
         last = self.groups[-1]["bounding"] if self.groups else [-COLUMN_GAP, 0, 0, 0]
-        left = last[0] + last[2] + COLUMN_GAP
-        bounding = [left, 0, width + 2 * MARGIN, 0]
-        self.bottom = 2 * TITLE
+        self._group(title, last[0] + last[2] + COLUMN_GAP, 0, width + 2 * MARGIN)
+
+    def below(self, title: str) -> None:
+        """Start a new numbered group below the last one, as wide as that."""
+        left, _, width, _ = self.groups[-1]["bounding"]
+        self._group(title, left, self.bottom + COLUMN_GAP, width)
+
+    def as_app(self, inputs: list[tuple[Node, str]], outputs: list[Node]) -> None:
+        """Name the widgets and the results that App Mode shows: ComfyUI's view of a workflow without its graph.
+
+        It opens as a graph: the first frontends with App Mode would show every widget and note instead of these.
+        """
+        chosen = [[str(node.data["id"]), name] for node, name in inputs]
+        results = [str(node.data["id"]) for node in outputs]
+        self.app = {"linearMode": False, "linearData": {"inputs": chosen, "outputs": results}}
+
+    def _group(self, title: str, left: int, top: int, width: int) -> None:
         number = len(self.groups) + 1
+        self.bottom = top + 2 * TITLE - GAP
         look = {"color": COLORS["group"], "font_size": 24}
-        self.groups.append({"id": number, "title": f"{number} · {title}", "bounding": bounding, **look})
+        self.groups.append({"id": number, "title": f"{number} · {title}", "bounding": [left, top, width, 0], **look})
 
     def add(self, kind: str, title: str | None = None, models: dict[str, str] | None = None, **values: Any) -> Node:
         """Add a node: each value is an Output to connect, or the value of a widget.
@@ -98,17 +119,24 @@ class Graph:
             {"name": name, "type": type_, "slot_index": slot, "links": []}
             for slot, (name, type_) in enumerate(zip(schema["output_name"], schema["output"], strict=True))
         ]
-        data["widgets_values"] = [
-            value for name, spec in inputs.items() if _is_widget(spec) for value in _widget_values(name, spec, values)
-        ]
+        widgets = {name: _widget_values(kind, name, spec, values) for name, spec in inputs.items() if _is_widget(spec)}
+        data["widgets_values"] = [value for saved in widgets.values() for value in saved]
+        data["widgets_values_named"] = {name: saved[0] for name, saved in widgets.items()}
         self.nodes.append(Node(data))
         return self.nodes[-1]
 
-    def note(self, text: str, height: int = 200) -> None:
-        """Add a note for the reader, in Markdown."""
+    def note(self, text: str, height: int = 0) -> None:
+        """Add a note for the reader, in Markdown, as high as it needs or as said."""
+        lines = sum(len(paragraph) * 7 // self._width() + 1 for paragraph in text.split("\n"))
+        height = height or max(18 * lines + 36, LEAST_NOTE)
         data = self._place("MarkdownNote", None, height)
         colors = {"color": COLORS["note"], "bgcolor": COLORS["note_body"]}
         self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colors))
+
+    def keep_seed(self, node: Node) -> None:
+        """Let the frontend leave this node's seed as it is after a run."""
+        values = node.data["widgets_values"]
+        values[values.index("randomize")] = "fixed"
 
     def to_json(self) -> dict[str, Any]:
         """The finished workflow."""
@@ -119,9 +147,20 @@ class Graph:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {"ds": {"scale": 0.8, "offset": [40, 80]}},
+            "extra": {"ds": self._view()} | self.app,
             "version": 0.4,
         }
+
+    def _view(self) -> dict[str, Any]:
+        """The zoom at which a window of 1600 x 900 shows the whole graph, and the graph's place in it."""
+        right = max(left + width for left, _, width, _ in (group["bounding"] for group in self.groups))
+        bottom = max(top + height for _, top, _, height in (group["bounding"] for group in self.groups))
+        scale = round(min(VIEW[0] / right, VIEW[1] / bottom, 1), 3)
+        return {"scale": scale, "offset": [round(corner / scale) for corner in VIEW_CORNER]}
+
+    def _starts_at(self, output: Output) -> list[int]:
+        """The list of links that start at an output."""
+        return self.nodes[output.node - 1].data["outputs"][output.slot]["links"]
 
     def _width(self) -> int:
         """The width of the nodes in the current column."""
@@ -130,9 +169,9 @@ class Graph:
     def _place(self, kind: str, title: str | None, height: int) -> dict[str, Any]:
         """A node's frame at the bottom of the current column, which grows to hold it."""
         group = self.groups[-1]["bounding"]
-        top = self.bottom + TITLE
-        self.bottom = top + height + GAP
-        group[3] = self.bottom
+        top = self.bottom + GAP + TITLE
+        self.bottom = top + height
+        group[3] = self.bottom + MARGIN - group[1]
         number = len(self.nodes) + 1
         return {
             "id": number,
@@ -151,7 +190,7 @@ class Graph:
         if isinstance(value, Output):
             link = len(self.links) + 1
             self.links.append([link, value.node, value.slot, node, slot, value.type])
-            self.nodes[value.node - 1].data["outputs"][value.slot]["links"].append(link)
+            self._starts_at(value).append(link)
         widget = {"widget": {"name": name}} if _is_widget(spec) else {}
         return {"name": name, "type": _type(spec), "link": link} | widget
 
@@ -171,7 +210,7 @@ def names_a_file(name: str) -> bool:
     return name in ("image", "ckpt_name", "control_net_name")
 
 
-def _widget_values(name: str, spec: list[Any], values: dict[str, Any]) -> list[Any]:
+def _widget_values(kind: str, name: str, spec: list[Any], values: dict[str, Any]) -> list[Any]:
     """What the frontend saves for one input: its value, and what it adds to a seed or an upload."""
     options = spec[1] if len(spec) > 1 else {}
     choices = options.get("options") if isinstance(spec[0], str) else spec[0]
@@ -183,7 +222,8 @@ def _widget_values(name: str, spec: list[Any], values: dict[str, Any]) -> list[A
         raise ValueError(f"{name} cannot be {value!r}, only {choices}")
     companions = []
     if options.get("control_after_generate", name in ("seed", "noise_seed")):
-        companions.append("increment" if name == "index" else "fixed")
+        rolls = "fixed" if kind in KEEPS_ITS_SEED else "randomize"
+        companions.append("increment" if name == "index" else rolls)
     if options.get("image_upload"):
         companions.append("image")
     return [value, *companions]
@@ -195,5 +235,5 @@ def _height(kind: str, inputs: dict[str, Any], outputs: int, width: int) -> int:
     texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in widgets)
     height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + 20
     height += WIDGET * sum(bool(len(spec) > 1 and spec[1].get("control_after_generate")) for spec in widgets)
-    height += width * (kind in SHOWS_PICTURE) + PANELS.get(kind, 0) + 2 * TEXT * (kind == "PreviewAny")
+    height += width * (kind in SHOWS_PICTURE) + PANELS.get(kind, 0)
     return max(height, BAR)

@@ -23,7 +23,7 @@ from .server import Server
 
 PICTURES = comfyui.ROOT / "pictures"
 HELP = comfyui.ROOT / "js" / "docs"
-WORKFLOW = "00_try_without_a_model"
+WORKFLOW = "Try it without a model"
 PHOTOGRAPH = comfyui.ROOT / "demo" / "photograph.jpg"
 PHOTOGRAPH_PROMPT = "an oil painting of a yellow tree at sunset in autumn"
 SHOWN = "a flat picture of a red house in summer by day"
@@ -153,5 +153,5 @@ def save_graph(server: Server) -> None:
 def save_demo() -> None:
     """The row of pictures that `nox -s demo` leaves."""
     subprocess.run([sys.executable, "-m", "dev.pack", "dev.demo"], cwd=comfyui.ROOT, check=True)
-    with Image.open(OUTPUT / f"{WORKFLOW}.png") as row:
+    with Image.open(OUTPUT / f"{WORKFLOW.replace(' ', '_')}.png") as row:
         row.save(PICTURES / "demo.jpg", quality=90)

@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fleet", description="Work one queue through every ComfyUI you have.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="work a folder, variations or a grid through servers")
-    run.add_argument("workflow", help="a file from ComfyUI, or a workflow of the pack by its name, like 34_folder")
+    run.add_argument(
+        "workflow", help="a file from ComfyUI, or a workflow of the pack by its name, like 'A whole folder'"
+    )
     run.add_argument("--out", type=Path, required=True, help="folder for the results; empty, or with --resume")
     run.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster with workers that stand for servers")
     _add_cuts(run)

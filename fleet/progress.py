@@ -245,4 +245,4 @@ def _duration(seconds: float) -> str:
 
 def _plain(text: str) -> str:
     """A server's words without what would steer the terminal."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)

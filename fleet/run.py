@@ -22,7 +22,7 @@ from .progress import Mode, Show, show_for
 from .record import Record
 from .roster import GLANCE, Roster
 from .server import tidy_url
-from .workflow import check_saves, read, to_prompt, with_values
+from .workflow import check_saves, read, to_prompt, with_reports, with_values
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ def carry_out(options: Options, show: Show) -> Summary:
         object_info = _object_info(pool, options.wait)
         prompt = with_values(to_prompt(workflow, object_info), options.set)
         check_saves(prompt, object_info)
+        prompt = with_reports(prompt, object_info)
         plan = Plan(name, prompt, options.wishes)
         roster = Roster(pool, show, needs_of(prompt), options.wait)
         roster.assemble()

@@ -32,7 +32,9 @@ def read(name: str | Path) -> tuple[str, dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise FleetError(f"{str(path)!r} cannot be read as a workflow ({error})") from error
     if not isinstance(workflow, dict) or not (is_ui(workflow) or is_api(workflow)):
-        raise FleetError(f"{str(path)!r} is no workflow; save one in ComfyUI with Workflow → Save or → Export (API)")
+        raise FleetError(
+            f"{str(path)!r} is no workflow; save one in ComfyUI with Workflow > Save or Workflow > Export (API)"
+        )
     return path.stem, workflow
 
 
@@ -62,8 +64,22 @@ def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> Prompt:
         return convert_ui_to_api(workflow, object_info)
     except WorkflowConversionError as error:
         raise FleetError(
-            f"The workflow cannot be converted ({error}); in ComfyUI, save it with Workflow → Export (API)"
+            f"The workflow cannot be converted ({error}); in ComfyUI, save it with Workflow > Export (API)"
         ) from error
+
+
+def with_reports(prompt: Prompt, object_info: Mapping[str, Any]) -> Prompt:
+    """The prompt with every report of its nodes shown as text, which is how a run brings them back."""
+    shown = {str(value) for node in prompt.values() for value in node["inputs"].values() if _linked(value)}
+    reports = {
+        f"{number} report": [number, place]
+        for number, node in prompt.items()
+        for place, name in enumerate(object_info.get(node["class_type"], {}).get("output_name", ()))
+        if name == "report" and str([number, place]) not in shown
+    }
+    return prompt | {
+        name: {"class_type": "PreviewAny", "inputs": {"source": source}} for name, source in reports.items()
+    }
 
 
 def of_kind(prompt: Prompt, *kinds: str) -> dict[str, dict[str, Any]]:

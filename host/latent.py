@@ -118,13 +118,13 @@ def _shaped_for(model: ModelPatcher, samples: Tensor, latent: Latent) -> Tensor:
 
 
 def to_model_space(model: ModelPatcher, samples: Tensor) -> Tensor:
-    """ComfyUI's latent space → the space the model works in (an empty latent stays empty, as in ComfyUI)."""
+    """ComfyUI's latent space -> the space the model works in (an empty latent stays empty, as in ComfyUI)."""
     into: Any = model.get_model_object("process_latent_in")
     return into(samples) if bool(samples.any()) else samples
 
 
 def from_model_space(model: ModelPatcher, state: Tensor) -> Tensor:
-    """The space the model works in → ComfyUI's latent space."""
+    """The space the model works in -> ComfyUI's latent space."""
     out_of: Any = model.get_model_object("process_latent_out")
     return out_of(state)
 

@@ -14,7 +14,7 @@ from .latent import Latent
 
 
 def encode(vae: VAE, image: Tensor, tile: int | None = None) -> Latent:
-    """Pictures [B, H, W, C] → LATENT, as VAE Encode does.
+    """Pictures [B, H, W, C] -> LATENT, as VAE Encode does.
 
     tile: pixels of a tile, where it should be encoded in tiles; the sides must be whole multiples of the VAE's
     """
@@ -35,7 +35,7 @@ def encode(vae: VAE, image: Tensor, tile: int | None = None) -> Latent:
 
 
 def decode(vae: VAE, latent: Latent, tile: int | None = None) -> Tensor:
-    """LATENT → pictures [B, H, W, 3], as VAE Decode does; the frames of a video latent become a batch.
+    """LATENT -> pictures [B, H, W, 3], as VAE Decode does; the frames of a video latent become a batch.
 
     tile: pixels of a tile, where it should be decoded in tiles
     """

@@ -19,7 +19,7 @@ function errorText({ grade, residual, latent_mse }) {
 
 /** The texts of the panel; `payload` is null before the first run. */
 export function describe(payload) {
-  if (payload === null) return { level: "", verdict: "Says after a run how well the picture comes back", error: "" };
+  if (payload === null) return { level: "", verdict: "Run once to see how well the picture comes back", error: "" };
   const { level, text } = payload.verdict;
   return { level, verdict: text, error: errorText(payload) };
 }

@@ -46,7 +46,7 @@ class AllInOne(io.ComfyNode):
                     options=["off", *[fit for fit in FITS if fit != "stretch"]],
                     default="pad",
                     optional=True,
-                    tooltip="What to do where the sides are no whole multiples of 8. off: leave it to the VAE, which "
+                    tooltip="What to do where the sides aren't multiples of 8. off: leave it to the VAE, which "
                     "cuts. pad: add borders and take them off again. crop: cut the borders and put them back.",
                 ),
                 inputs.measure(),

@@ -13,6 +13,7 @@ from . import inputs
 
 FOLDER = Path(__file__).parent.parent / "demo"
 FAMILIES = ("eps", "flow")
+EXAMPLES = {"red house": "drawing.png", "red car": "car.png"}
 
 
 class DemoCheckpoint(io.ComfyNode):
@@ -34,7 +35,14 @@ class DemoCheckpoint(io.ComfyNode):
                     tooltip="How the model was trained. eps: with the noise levels of Stable Diffusion 1.5. "
                     "flow: as rectified flow, like SD3 and Flux. A toy that you have saved with CheckpointSave "
                     "stands in this list as well.",
-                )
+                ),
+                io.Combo.Input(
+                    "example",
+                    options=list(EXAMPLES),
+                    optional=True,
+                    tooltip="The drawing to start from. red house: 128 x 128, for the toy. red car: 512 x 512, for any "
+                    "model.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model"),
@@ -47,7 +55,7 @@ class DemoCheckpoint(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, family: str) -> io.NodeOutput:
+    def execute(cls, family: str, example: str = "red house") -> io.NodeOutput:
         load = host.load_saved_demo_checkpoint
         models = host.load_demo_checkpoint(FOLDER, family) if family in FAMILIES else load(family)
-        return io.NodeOutput(*models, from_pillow(Image.open(FOLDER / "drawing.png")))
+        return io.NodeOutput(*models, from_pillow(Image.open(FOLDER / EXAMPLES[example])))

@@ -1,4 +1,4 @@
-"""PromptEdit and PromptMask: say what the picture is and what it shall be, and everything else stays."""
+"""PromptEdit and PromptMask: say what the picture shows and what it should show, and everything else stays."""
 
 from __future__ import annotations
 

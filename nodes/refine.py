@@ -1,4 +1,4 @@
-"""ProgressiveRefine and RefinePass: several passes at falling strength."""
+"""ProgressiveRefine and RefinePass: several passes at decreasing strength."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class ProgressiveRefine(io.ComfyNode):
             category="img2img/sampling",
             search_aliases=["loopback", "multi pass", "iterative", "hires fix", "refiner", "img2img loop"],
             folded=["seed_mode", "max_drift", "recipe"],
-            description="Runs image to image several times in a row at falling strengths, without decoding in between: "
-            "first the composition, then the details.",
+            description="Runs image to image several times in a row at decreasing strengths, without decoding in "
+            "between: first the composition, then the details.",
             inputs=[
                 inputs.model(),
                 inputs.positive(),

@@ -1,7 +1,8 @@
-"""What the workflows have in common: the models they name, and the columns that most of them begin and end with."""
+"""What the workflows have in common: the models they name, and the groups that most of them begin and end with."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from ..graph import Graph, Node, Output
@@ -19,87 +20,147 @@ CONTROL_NET = {
     "directory": "controlnet",
 }
 GIRL = "a girl with blonde hair in a pink dress on a green hill, blue sky, watercolor painting, soft light"
-DRAWN = "a girl in a pink dress on a green hill, child's drawing"
-EDITED = "a girl in a blue dress on a snowy hill, child's drawing"
 UNWANTED = "blurry, distorted, text, watermark"
 SAMPLING: dict[str, Any] = {"sampler_name": "euler", "scheduler": "normal", "steps": 20}
+RESULT = 360
+PAINT_A_MASK = "Paint what may change: right-click **Load Image**, *Open in Mask Editor*, save, Run."
+
+
+Widget = tuple[Node, str]
+"""A widget that App Mode shows: its node and its name."""
+
+
+@dataclass
+class Source:
+    """A picture as it came, as the model gets it, and the node that loads it.
+
+    shown: the widgets by which App Mode lets the user choose it
+    """
+
+    original: Output
+    fitted: Node
+    mask: Output | None
+    shown: list[Widget]
+
+    @property
+    def image(self) -> Output:
+        """The picture at the model's size."""
+        return self.fitted["image"]
+
+
+def picture(graph: Graph, masked: bool = False, title: str = "Your picture", target: int = 512) -> Source:
+    """The picture as it was loaded, with the mask painted on it, and the node that fits it to the model."""
+    graph.column(title, 270)
+    loaded = graph.add("LoadImage", image="example.png")
+    if masked:
+        graph.note(PAINT_A_MASK)
+    return fit(graph, loaded["IMAGE"], [(loaded, "image")], loaded["MASK"] if masked else None, target)
+
+
+def fit(graph: Graph, image: Output, shown: list[Widget], mask: Output | None = None, target: int = 512) -> Source:
+    """A picture, and its mask, brought to the model's size."""
+    return Source(image, graph.add("Img2ImgFitImage", image=image, target=target), mask, shown)
 
 
 def checkpoint(graph: Graph) -> Node:
     """The loader of a real checkpoint, and where to get one."""
-    graph.column("Model")
+    graph.column("Model", 270)
     loader = graph.add("CheckpointLoaderSimple", models=CHECKPOINT, ckpt_name=CHECKPOINT["name"])
-    graph.note(
-        f"Any checkpoint works here: choose one you have, or put [{CHECKPOINT['name']}]({CHECKPOINT['url']}) into "
-        f"`ComfyUI/models/{CHECKPOINT['directory']}`.",
-        150,
-    )
+    graph.note(f"Choose one you have, or [download]({CHECKPOINT['url']}) this.")
     return loader
 
 
-def picture(graph: Graph) -> tuple[Output, Node]:
-    """The picture as it was loaded, and the node that fits it to the model."""
-    graph.column("Picture")
-    loaded = graph.add("LoadImage", image="example.png")
-    return loaded["IMAGE"], graph.add("Img2ImgFitImage", image=loaded["IMAGE"], target=512)
+@dataclass
+class Prompts:
+    """The conditioning of a prompt and of a negative prompt, and the node with the text that an app shows."""
+
+    positive: Output
+    negative: Output
+    text: Node
 
 
-def prompts(graph: Graph, clip: Output, positive: str, negative: str) -> tuple[Output, Output]:
-    """The conditioning of a prompt and of a negative prompt."""
-    graph.column("Prompt", 380)
+def prompts(graph: Graph, clip: Output, positive: str, negative: str = UNWANTED) -> Prompts:
+    """What the picture should show, and what not, below the model."""
+    graph.below("Prompt")
+    return said(graph, clip, positive, negative)
+
+
+def said(graph: Graph, clip: Output, positive: str, negative: str) -> Prompts:
+    """The two prompts."""
     wanted = graph.add("CLIPTextEncode", "Prompt", clip=clip, text=positive)
     unwanted = graph.add("CLIPTextEncode", "Negative prompt", clip=clip, text=negative)
-    return wanted["CONDITIONING"], unwanted["CONDITIONING"]
+    return Prompts(wanted["CONDITIONING"], unwanted["CONDITIONING"], wanted)
 
 
-def start(graph: Graph, image: Output, models: Node, strength: float) -> tuple[Output, Output]:
-    """Where sampling starts: the encoded picture, and the sigmas for a strength."""
-    graph.column("How much may change")
-    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])
-    schedule = graph.add("StrengthScheduler", model=models["MODEL"], scheduler="normal", steps=20, strength=strength)
-    return latent["LATENT"], schedule["sigmas"]
-
-
-def noise_and_sample(
-    graph: Graph,
-    models: Node,
-    positive: Output,
-    negative: Output,
-    latent: Output,
-    sigmas: Output,
-    cfg: float,
-    **masking: Any,
-) -> Node:
-    """The picture noised to the first sigma, and sampled from there."""
-    graph.column("Paint")
-    noised = graph.add("SDEditNoise", model=models["MODEL"], latent=latent, sigmas=sigmas, **masking)
+def all_in_one(graph: Graph, models: Node, image: Output, said: Prompts, **settings: Any) -> Node:
+    """The whole way from picture to picture in one node."""
     return graph.add(
-        "Img2ImgGuidedSampler",
+        "Img2ImgAllInOne",
+        image=image,
         model=models["MODEL"],
-        positive=positive,
-        negative=negative,
-        latent=noised["noised"],
-        sigmas=sigmas,
-        cfg=cfg,
-        sampler_name="euler",
+        vae=models["VAE"],
+        positive=said.positive,
+        negative=said.negative,
+        **SAMPLING | settings,
     )
 
 
-def sample_picture(
-    graph: Graph, kind: str, models: Node, image: Output, prompts: tuple[Output, Output], **settings: Any
-) -> Node:
-    """A picture encoded, and a node of `kind` that noises and samples it by itself.
-
-    prompts: the positive and the negative conditioning
-    """
+def on_latent(graph: Graph, kind: str, models: Node, image: Output, said: Prompts, **settings: Any) -> Node:
+    """A picture encoded, and a node of `kind` that noises and samples it by itself."""
     latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])
-    given: dict[str, Any] = dict(zip(("positive", "negative"), prompts, strict=True)) | SAMPLING | settings
+    given: dict[str, Any] = {"positive": said.positive, "negative": said.negative} | SAMPLING | settings
     return graph.add(kind, model=models["MODEL"], vae=models["VAE"], latent=latent["LATENT"], **given)
 
 
-def results(graph: Graph, sampled: Node, vae: Output, prefix: str) -> None:
-    """The first latent of a node decoded and saved, and its report."""
-    graph.column("Result", 420)
-    decoded = graph.add("VAEDecode", samples=sampled["LATENT"], vae=vae)
-    graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix=prefix)
-    graph.add("PreviewAny", "Report", source=sampled["report"])
+def chain(
+    graph: Graph, models: Node, image: Output, said: Prompts, strength: float, cfg: float, **masking: Any
+) -> tuple[Node, Widget]:
+    """Encode, noise to a strength, sample: node by node, under one seed; the sampler, and the seed for App Mode."""
+    graph.column("Encode and add noise", 280)
+    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])
+    schedule = graph.add("StrengthScheduler", model=models["MODEL"], scheduler="normal", steps=20, strength=strength)
+    seed = graph.add("PrimitiveInt", "Seed")
+    graph.column("Paint", 280)
+    given: dict[str, Any] = {"sigmas": schedule["sigmas"], "seed": seed["INT"]}
+    noised = graph.add("SDEditNoise", model=models["MODEL"], latent=latent["LATENT"], **given, **masking)
+    graph.note("*strength* decides how much may change, *cfg* how strictly the prompt is followed.")
+    sampled = graph.add(
+        "Img2ImgGuidedSampler",
+        model=models["MODEL"],
+        positive=said.positive,
+        negative=said.negative,
+        latent=noised["noised"],
+        cfg=cfg,
+        sampler_name="euler",
+        **given,
+    )
+    return sampled, (seed, "value")
+
+
+def result(graph: Graph, made: Output, source: Source, prefix: str, vae: Output | None = None) -> Node:
+    """A result saved at the size the user came with, in a column of its own.
+
+    made: a picture, or a latent that `vae` decodes
+    """
+    graph.column("Result", RESULT)
+    return save(graph, unfitted(graph, made, source, vae), prefix)
+
+
+def kept(graph: Graph, made: Output, source: Source, prefix: str, vae: Output | None = None) -> Node:
+    """As `result`, with the original's own pixels put back outside the mask."""
+    graph.column("Result", RESULT)
+    given: dict[str, Any] = {"original": source.original, "mask": source.mask, "blend": "seamless"}
+    same = graph.add("Img2ImgKeepUnmasked", edited=unfitted(graph, made, source, vae), **given)
+    return save(graph, same["image"], prefix)
+
+
+def unfitted(graph: Graph, made: Output, source: Source, vae: Output | None = None) -> Output:
+    """A picture, or a latent that `vae` decodes, at the size the user came with."""
+    image = graph.add("VAEDecode", samples=made, vae=vae)["IMAGE"] if vae else made
+    fit_info = source.fitted["fit info"]
+    return graph.add("Img2ImgUnfitImage", image=image, fit_info=fit_info, original=source.original)["image"]
+
+
+def save(graph: Graph, image: Output, prefix: str | Output, title: str | None = None) -> Node:
+    """A picture shown and saved."""
+    return graph.add("SaveImage", title, images=image, filename_prefix=prefix)

@@ -1,4 +1,4 @@
-"""Variations, 30 to 34: many pictures from one, grids of settings, and whole folders."""
+"""Variations: many pictures from one, grids of settings, several products, and whole folders."""
 
 from __future__ import annotations
 
@@ -11,28 +11,22 @@ from .parts import GIRL, UNWANTED
 
 def variations(graph: Graph) -> None:
     """Four takes on one picture, each of which can be made again alone from its seed."""
+    source = parts.picture(graph)
     checkpoint = parts.checkpoint(graph)
-    _, fitted = parts.picture(graph)
-    prompts = parts.prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
-    graph.column("Four takes")
-    batch = parts.sample_picture(graph, "VariationBatch", checkpoint, fitted["image"], prompts)
-    graph.note(
-        "Click a variation to copy its seed. Write it into *seeds* to make that one again, with more steps if you "
-        "like.",
-        110,
-    )
-    graph.column("Result", 420)
-    decoded = graph.add("VAEDecode", samples=batch["batch"], vae=checkpoint["VAE"])
-    graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix="variation")
-    graph.add("PreviewAny", "Seeds", source=batch["seeds"])
-    graph.add("PreviewAny", "Report", source=batch["report"])
+    said = parts.prompts(graph, checkpoint["CLIP"], GIRL)
+    graph.note("Found one you like? Click it to copy its seed, write that into *seeds*, and run with more steps.")
+    graph.column("Four takes", 320)
+    batch = parts.on_latent(graph, "VariationBatch", checkpoint, source.image, said)
+    saved = parts.result(graph, batch["batch"], source, "variation", checkpoint["VAE"])
+    shown = [(said.text, "text"), (batch, "count"), (batch, "strength"), (batch, "seed")]
+    graph.as_app([*source.shown, *shown], [saved])
 
 
 def styles(graph: Graph) -> None:
     """One picture in four styles, each saved under its style's name."""
+    source = parts.picture(graph)
     checkpoint = parts.checkpoint(graph)
-    _, fitted = parts.picture(graph)
-    graph.column("Styles", 380)
+    graph.below("Styles")
     batch = graph.add(
         "Img2ImgStyleBatch",
         clip=checkpoint["CLIP"],
@@ -40,22 +34,43 @@ def styles(graph: Graph) -> None:
         template="a girl with blonde hair on a green hill, {style}, masterpiece, detailed, high quality",
     )
     negative = graph.add("CLIPTextEncode", "Negative prompt", clip=checkpoint["CLIP"], text=UNWANTED)
-    graph.note("Everything after Style Batch runs once for each line. Add a line, get a picture more.", 110)
-    latent, schedule = parts.start(graph, fitted["image"], checkpoint, strength=0.6)
-    sampled = parts.noise_and_sample(
-        graph, checkpoint, batch["conditioning"], negative["CONDITIONING"], latent, schedule, cfg=10.0
+    graph.note("Everything after this runs once for each line. Add a line for one more picture.")
+    graph.column("Paint", 300)
+    said = parts.Prompts(batch["conditioning"], negative["CONDITIONING"], batch)
+    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.6, cfg=10.0)
+    graph.column("Result", parts.RESULT)
+    saved = parts.save(graph, parts.unfitted(graph, painted["image"], source), batch["styles"])
+    shown = [(batch, "styles"), (batch, "template"), (painted, "strength"), (painted, "seed")]
+    graph.as_app([*source.shown, *shown], [saved])
+
+
+def products(graph: Graph) -> None:
+    """A folder of products, each repainted with the same prompt, seed and strength, so that they belong together."""
+    graph.column("Your products", 280)
+    loaded = graph.add("Img2ImgFolderImage")
+    graph.note(
+        "Put a folder of photos into the `input` folder and write its name. Set the number of runs beside **Run**."
     )
-    graph.column("Result", 420)
-    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
-    graph.add("SaveImage", images=decoded["IMAGE"], filename_prefix=batch["styles"])
+    source = parts.fit(graph, loaded["image"], [(loaded, "folder")])
+    checkpoint = parts.checkpoint(graph)
+    text = "product photo on a pastel background, soft studio light, gentle shadow"
+    said = parts.prompts(graph, checkpoint["CLIP"], text, "clutter, text, watermark")
+    graph.note("One prompt, one strength, one **fixed** seed: the same light and background for every product.")
+    graph.column("Paint", 300)
+    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.45, cfg=7.5)
+    graph.keep_seed(painted)
+    graph.column("Result", parts.RESULT)
+    saved = parts.save(graph, parts.unfitted(graph, painted["image"], source), loaded["name"])
+    graph.as_app([*source.shown, (said.text, "text"), (painted, "strength"), (painted, "seed")], [saved])
 
 
 def strength_by_guidance(graph: Graph) -> None:
     """Strength against guidance on one sheet, the way to find the settings for a picture."""
     _grid(
         graph,
-        "Strength says how much may change, cfg how strictly the prompt is followed. Click the cells "
-        "you like best, run again, and the report counts them; nothing is painted again.",
+        "Strength: how much may change. cfg: how strictly the prompt is followed. Low and low keeps the original, low "
+        "and high stresses what the prompt names, high and low dreams freely, high and high obeys the prompt. Click "
+        "the cells you like best and run again: the report counts them.",
         rows="strength",
         row_values="0.3, 0.6, 0.9",
         columns="cfg",
@@ -67,7 +82,8 @@ def compare_samplers(graph: Graph) -> None:
     """Samplers against steps at one strength, with likeness and seconds in the report."""
     _grid(
         graph,
-        "The report lists for each cell how like the input it is (SSIM) and how many seconds it took.",
+        "Three samplers at four step counts, from the same noise. Click the cells you like best and run again: the "
+        "report counts them.",
         rows="sampler",
         row_values="ddim, ddpm, dpmpp_2m",
         columns="steps",
@@ -78,33 +94,30 @@ def compare_samplers(graph: Graph) -> None:
 
 def folder(graph: Graph) -> None:
     """A whole folder, one picture for each queued run."""
-    checkpoint = parts.checkpoint(graph)
-    graph.column("Folder")
+    graph.column("Your folder", 280)
     loaded = graph.add("Img2ImgFolderImage")
-    fitted = graph.add("Img2ImgFitImage", image=loaded["image"], target=512)
-    graph.note(
-        "Put a folder into ComfyUI's input folder and write its name. Queue as many runs as it holds pictures: the "
-        "index counts up by itself, and the last run says that all are done.",
-        170,
-    )
-    positive, negative = parts.prompts(graph, checkpoint["CLIP"], "watercolor painting, soft light, detailed", UNWANTED)
-    latent, schedule = parts.start(graph, fitted["image"], checkpoint, strength=0.5)
-    sampled = parts.noise_and_sample(graph, checkpoint, positive, negative, latent, schedule, cfg=7.5)
-    graph.column("Result", 420)
-    decoded = graph.add("VAEDecode", samples=sampled["latent"], vae=checkpoint["VAE"])
-    result = graph.add(
-        "Img2ImgUnfitImage", image=decoded["IMAGE"], fit_info=fitted["fit info"], original=loaded["image"]
-    )
-    graph.add("SaveImage", images=result["image"], filename_prefix=loaded["name"])
+    graph.note("Put a folder into the `input` folder and write its name. Set the number of runs beside **Run**.")
+    source = parts.fit(graph, loaded["image"], [(loaded, "folder")])
+    checkpoint = parts.checkpoint(graph)
+    said = parts.prompts(graph, checkpoint["CLIP"], "watercolor painting, soft light, detailed")
+    graph.column("Paint", 300)
+    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.5, cfg=7.5)
+    graph.column("Result", parts.RESULT)
+    saved = parts.save(graph, parts.unfitted(graph, painted["image"], source), loaded["name"])
+    graph.note("Each result is saved under the name of its picture.")
+    graph.as_app([*source.shown, (said.text, "text"), (painted, "strength"), (painted, "seed")], [saved])
 
 
 def _grid(graph: Graph, text: str, **axes: Any) -> None:
+    source = parts.picture(graph)
     checkpoint = parts.checkpoint(graph)
-    _, fitted = parts.picture(graph)
-    prompts = parts.prompts(graph, checkpoint["CLIP"], GIRL, UNWANTED)
-    graph.column("Grid", 420)
-    grid = parts.sample_picture(graph, "Img2ImgStrengthGrid", checkpoint, fitted["image"], prompts, **axes)
-    graph.note(text, 110)
-    graph.column("Result", 420)
-    graph.add("SaveImage", images=grid["sheet"], filename_prefix="grid")
-    graph.add("PreviewAny", "Report", source=grid["report"])
+    said = parts.prompts(graph, checkpoint["CLIP"], GIRL)
+    graph.column("Grid", 320)
+    grid = parts.on_latent(graph, "Img2ImgStrengthGrid", checkpoint, source.image, said, **axes)
+    graph.column("Sheet", 480)
+    saved = parts.save(graph, grid["sheet"], "grid")
+    graph.note(text)
+    graph.column("Every cell", 300)
+    parts.save(graph, parts.unfitted(graph, grid["cells"], source, checkpoint["VAE"]), "grid_cell")
+    graph.note("Each cell at your picture's own size.")
+    graph.as_app([*source.shown, (said.text, "text"), (grid, "row_values"), (grid, "column_values")], [saved])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-WORKFLOW = "00_try_without_a_model"
+WORKFLOW = "Try it without a model"
 SCHEDULER = "app.graph.nodes.find(node => node.comfyClass === 'StrengthScheduler')"
 
 
@@ -47,7 +47,7 @@ def panel(frontend, vue_nodes):
 
 def test_the_widgets_alone_give_a_curve(frontend, panel):
     sigma = math.sqrt(math.expm1(-log_signal(0.6 * 999)))
-    assert panel.text("entry") == f"t 599 → 0 · σ {sigma:.2f} · SNR −{20 * math.log10(sigma):.1f} dB"
+    assert panel.text("entry") == f"t 599 \u2192 0 · \u03c3 {sigma:.2f} · SNR \u2212{20 * math.log10(sigma):.1f} dB"
     assert panel.text("source") == "Estimate for SD 1.5, until the first run"
     assert panel.text("notices") == ""
     assert panel.path("line").startswith("M40 ")
@@ -57,7 +57,7 @@ def test_the_widgets_alone_give_a_curve(frontend, panel):
 
 
 def log_signal(timestep: float) -> float:
-    """The logarithm of ᾱ of Stable Diffusion 1.5, between two timesteps as the models read it (log σ is straight)."""
+    """The logarithm of alpha-bar of Stable Diffusion 1.5, between two timesteps as the models read it (log sigma is straight)."""
     below = math.floor(timestep)
     steps = [(math.sqrt(0.00085) + (math.sqrt(0.012) - math.sqrt(0.00085)) * t / 999) ** 2 for t in range(1000)]
     logs = [sum(math.log1p(-beta) for beta in steps[: t + 1]) for t in (below, below + 1)]
@@ -73,7 +73,7 @@ def test_warnings(panel):
     assert panel.text("notices") == "From 0.8 on the layout will not survive."
     panel.set("measure", "noise")
     panel.set("strength", 0.99)
-    assert panel.text("notices").splitlines()[1] == "Capped at σ 14.6, this model's maximum."
+    assert panel.text("notices").splitlines()[1] == "Capped at \u03c3 14.6, this model's maximum."
     panel.set("strength", 0)
     assert panel.text("entry") == "Strength 0: the picture stays as it is"
     assert panel.text("notices") == ""
@@ -84,7 +84,7 @@ def test_a_run_makes_it_exact_and_a_change_an_estimate_again(frontend, panel):
     panel.wait_until_exact()
     payload = frontend.page.evaluate(f"{SCHEDULER}.properties.img2img_strength")
     assert payload["start_timestep"] == pytest.approx(0.6 * 999, abs=1)
-    assert f"σ {payload['start_sigma']:.2f}" in panel.text("entry")
+    assert f"\u03c3 {payload['start_sigma']:.2f}" in panel.text("entry")
     assert f"{payload['planned_calls']} model calls" in panel.text("cost")
     assert panel.path("steps").count("M") == len(payload["sigmas"]) - 1
     panel.set("strength", 0.5)
@@ -106,7 +106,7 @@ def test_it_survives_a_reload_and_a_change_of_tab(frontend, panel):
     frontend.wait_until_ready()
     panel.element.wait_for()
     assert panel.element.count() == 1
-    assert panel.text("entry").startswith("t 849 → 0")
+    assert panel.text("entry").startswith("t 849 \u2192 0")
     assert panel.text("notices") == "From 0.8 on the layout will not survive."
 
 

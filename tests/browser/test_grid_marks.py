@@ -115,6 +115,6 @@ def test_new_nodes_keep_the_seed_and_take_the_next_picture(frontend):
             [kind, name],
         )
         assert value == after, kind
-    frontend.load(frontend.workflow("34_folder"))
+    frontend.load(frontend.workflow("A whole folder"))
     loaded = "() => app.graph.nodes.find(node => node.comfyClass === 'Img2ImgFolderImage').serialize().widgets_values"
     assert frontend.page.evaluate(loaded)[2] == "increment"

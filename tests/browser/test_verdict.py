@@ -2,7 +2,7 @@
 
 import pytest
 
-WORKFLOW = "10_invert_and_reconstruct"
+WORKFLOW = "Invert and reconstruct"
 INVERT = "app.graph.nodes.find(node => node.comfyClass === 'DDIMInvert')"
 SMALL = """steps => {
     for (const node of app.graph.nodes) {
@@ -39,7 +39,7 @@ class Panel:
         return self.element.locator(f"[data-part={part}]").inner_text()
 
     def wait_for_the_verdict(self) -> None:
-        self.element.get_by_text("the picture comes back").wait_for()
+        self.element.get_by_text("reproduces your picture").wait_for()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def panel(frontend, vue_nodes):
 
 
 def test_a_run_brings_it_and_a_change_of_tab_keeps_it(frontend, panel):
-    assert panel.text("verdict").startswith("Says after a run")
+    assert panel.text("verdict").startswith("Run once to see")
     assert panel.element.bounding_box()["height"] >= 60
     outputs = frontend.run()
     panel.wait_for_the_verdict()

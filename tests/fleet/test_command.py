@@ -29,13 +29,13 @@ def test_a_missing_package_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "34_folder", "--out", "OUT"], "Say where to run"),
+        (["run", "A whole folder", "--out", "OUT"], "Say where to run"),
         (["run", "gone.json", "--on", "a", "--out", "OUT"], "There is no workflow 'gone.json'"),
-        (["run", "34_folder", "--on", "ftp://a", "--out", "OUT"], "is no address of a server"),
-        (["run", "34_folder", "--on", "a", "--out", "OUT", "--folder", "OUT"], "There is no folder"),
-        (["run", "34_folder", "--on", "a", "--out", "OUT", "--set", "strength"], "write INPUT=VALUE"),
-        (["run", "34_folder", "--on", "a", "--out", "OUT", "--grid", "cfg="], "cfg has no values"),
-        (["run", "34_folder", "--on", "a", "--out", "OUT", "--styles", "OUT"], "cannot be read"),
+        (["run", "A whole folder", "--on", "ftp://a", "--out", "OUT"], "is no address of a server"),
+        (["run", "A whole folder", "--on", "a", "--out", "OUT", "--folder", "OUT"], "There is no folder"),
+        (["run", "A whole folder", "--on", "a", "--out", "OUT", "--set", "strength"], "write INPUT=VALUE"),
+        (["run", "A whole folder", "--on", "a", "--out", "OUT", "--grid", "cfg="], "cfg has no values"),
+        (["run", "A whole folder", "--on", "a", "--out", "OUT", "--styles", "OUT"], "cannot be read"),
         (["check"], "Say which servers"),
     ],
 )

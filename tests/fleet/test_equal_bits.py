@@ -156,7 +156,7 @@ def test_a_grid(server, grid_workflow, tmp_path):
 
 def test_a_workflow_from_the_interface(server, tmp_path):
     summary = fleet.run(
-        "00_try_without_a_model", tmp_path / "out", [server.url], set={"StrengthScheduler.steps": 3},
+        "Try it without a model", tmp_path / "out", [server.url], set={"StrengthScheduler.steps": 3},
         grid={"strength": [0.2, 0.8]},
     )  # fmt: skip
     assert summary.done == 2
@@ -167,17 +167,17 @@ def test_a_workflow_from_the_interface(server, tmp_path):
 
 
 WISHES = {
-    "30_variations": Wishes(variations=3),
-    "31_styles": Wishes(styles=("ink", "oil")),
-    "32_strength_by_guidance": Wishes(grid={}),
-    "33_compare_samplers": Wishes(grid={}),
+    "Variations": Wishes(variations=3),
+    "One picture in four styles": Wishes(styles=("ink", "oil")),
+    "Strength against guidance": Wishes(grid={}),
+    "Compare samplers": Wishes(grid={}),
 }
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "workflows").glob("*.json")))
 def test_every_workflow_of_the_pack_can_be_cut(server, pictures, name):
     prompt = to_prompt(read(name)[1], server.object_info)
-    wishes = WISHES.get(name, Wishes(folder=pictures) if name != "00_try_without_a_model" else Wishes())
+    wishes = WISHES.get(name, Wishes(folder=pictures) if name != "Try it without a model" else Wishes())
     plan = Plan(name, prompt, wishes)
     keys = {job.key for job in plan}
     assert len(keys) == len(plan) >= 1
@@ -186,13 +186,13 @@ def test_every_workflow_of_the_pack_can_be_cut(server, pictures, name):
 def test_check_says_what_a_server_is(server, capsys):
     from img2img_studio.fleet.command import main
 
-    assert main(["check", "00_try_without_a_model", "--on", server.url, "--json"]) == 0
+    assert main(["check", "Try it without a model", "--on", server.url, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     (one,) = told["servers"]
     assert one["versions"]["torch"]
     assert one["toy"] > 0
     assert one["lacks"] == []
-    assert main(["check", "01_image_to_image", "--on", server.url, "127.0.0.1:9"]) == 1
+    assert main(["check", "Image to image", "--on", server.url, "127.0.0.1:9"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "for ckpt_name of CheckpointLoaderSimple" in said
     assert "http://127.0.0.1:9 does not answer as it should" in said

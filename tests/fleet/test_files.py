@@ -18,7 +18,7 @@ from img2img_studio.fleet.work import _ending
         ("CON", "_CON"),
         ("com1.tar", "_com1.tar"),
         ("ends. ", "ends"),
-        ("üñ 日本", "üñ 日本"),
+        ("üñ \u65e5\u672c", "üñ \u65e5\u672c"),
         ("tab\there\x00", "tab_here_"),
         ("", "_"),
     ],

@@ -50,8 +50,8 @@ def test_a_value_that_cannot_be_set_says_why(prompt, name, value, message):
 
 
 def test_a_workflow_of_the_pack_is_found_by_its_name():
-    name, workflow = read("34_folder")
-    assert name == "34_folder"
+    name, workflow = read("A whole folder")
+    assert name == "A whole folder"
     assert workflow["nodes"]
 
 
@@ -62,8 +62,8 @@ def test_what_is_no_workflow_says_so(tmp_path, content, message):
     (tmp_path / "w.json").write_text(content)
     with pytest.raises(FleetError, match=message):
         read(tmp_path / "w.json")
-    with pytest.raises(FleetError, match="There is no workflow '34_folders'"):
-        read("34_folders")
+    with pytest.raises(FleetError, match="There is no workflow 'A whole folders'"):
+        read("A whole folders")
 
 
 def test_a_workflow_that_only_shows_saves_nothing():

@@ -165,7 +165,7 @@ def test_every_report_says_what_is_known_for_free(models, invert, family, method
     # a random network exaggerates small differences, unlike a trained one
     assert graded["grade"]["latent_mse"] < 30 * known["residual"]["picture"] + 1e-9
     assert known["model_calls"] >= 8
-    assert "should come back" in known["verdict"]["text"]
+    assert "should reproduce your picture" in known["verdict"]["text"]
     assert known["residual"]["meaning"]
 
 

@@ -38,7 +38,7 @@ def half_mask(height=64, width=48):
 
 @pytest.fixture
 def chain(nodes):
-    """StrengthScheduler → SDEditNoise → GuidedSampler; returns the sampled latent and everything on the way."""
+    """StrengthScheduler -> SDEditNoise -> GuidedSampler; returns the sampled latent and everything on the way."""
 
     def run(
         model, latent, sampler="euler", scheduler="normal", steps=4, strength=0.5, mask=None, measure="steps", seed=SEED

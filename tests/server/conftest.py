@@ -40,7 +40,7 @@ def load_workflow():
 @pytest.fixture
 def prompt(server, load_workflow):
     """The toy workflow in a few steps, ready to be queued."""
-    prompt = server.to_prompt(load_workflow("00_try_without_a_model"))
+    prompt = server.to_prompt(load_workflow("Try it without a model"))
     prompt[find(prompt, "StrengthScheduler")]["inputs"]["steps"] = 4
     return prompt
 

@@ -28,6 +28,18 @@ NEEDED = (
     "workflows/*.jpg",
     "demo/*.safetensors",
     "demo/drawing.png",
+    "demo/car.png",
+    "demo/README.md",
+    "demo/samples.jpg",
+    "benchmarks/*.md",
+    "benchmarks/*.png",
+    "pictures/*.png",
+    "pictures/*.jpg",
+    "subgraphs/*.json",
+    "api_example/*",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
 )
 PICTURES = ("js/docs/*.png", "js/docs/*.jpg")  # of the help pages, where they have any
 

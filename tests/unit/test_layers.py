@@ -1,4 +1,4 @@
-"""Imports point one way: nodes → host → core. Rooms stay small enough to read at a sitting."""
+"""Imports point one way: nodes -> host -> core. Rooms stay small enough to read at a sitting."""
 
 import ast
 import re
@@ -86,7 +86,7 @@ def test_no_rooms_lead_in_a_circle():
     done, on_the_way = set(), []
 
     def visit(room):
-        assert room not in on_the_way, " → ".join([*on_the_way, room])
+        assert room not in on_the_way, " -> ".join([*on_the_way, room])
         if room not in done:
             on_the_way.append(room)
             for other in leads_to.get(room, ()):

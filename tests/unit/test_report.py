@@ -10,9 +10,9 @@ from img2img_studio.core.report import VERSION, Report, Work, strict_json
 
 def test_a_report_is_strict_json():
     facts = {"sigmas": torch.tensor([2.5, 0.0]), "snr": float("inf"), "bad": float("nan")}
-    text = strict_json(facts | {"nested": {"a": (1, None, True)}, "name": "σ"})
+    text = strict_json(facts | {"nested": {"a": (1, None, True)}, "name": "\u03c3"})
     assert json.loads(text, parse_constant=lambda name: 1 / 0) == {
-        "sigmas": [2.5, 0.0], "snr": None, "bad": None, "nested": {"a": [1, None, True]}, "name": "σ",
+        "sigmas": [2.5, 0.0], "snr": None, "bad": None, "nested": {"a": [1, None, True]}, "name": "\u03c3",
     }  # fmt: skip
 
 

@@ -1,0 +1,21 @@
+"""The subgraph blueprints stand in the node search, and come onto the canvas with the widgets they promise."""
+
+import json
+from pathlib import Path
+
+SUBGRAPHS = Path(__file__).resolve().parents[2] / "subgraphs"
+ON_THE_CANVAS = """() => app.graph.nodes.map(({ title, widgets }) =>
+    ({ title, widgets: (widgets ?? []).map(widget => widget.name.replace(/^\\d+: /, '')) }))"""
+
+
+def test_the_search_finds_them_and_puts_them_on_the_canvas(frontend):
+    frontend.open()
+    for file in sorted(SUBGRAPHS.glob("*.json")):
+        frontend.page.evaluate("() => app.graph.clear()")
+        assert file.stem in frontend.search(file.stem, until=file.stem)
+        frontend.page.get_by_role("option", name=file.stem).first.click()
+        frontend.page.wait_for_function("() => app.graph.nodes.length === 1")
+        (node,) = frontend.page.evaluate(ON_THE_CANVAS)
+        promised = json.loads(file.read_text(encoding="ascii"))["nodes"][0]["properties"]["proxyWidgets"]
+        assert node == {"title": file.stem, "widgets": [name for _, name in promised]}
+    assert frontend.problems == []

@@ -60,8 +60,9 @@ def inpaint(part: Blueprint) -> None:
     """What is masked is repainted; every pixel outside is the original's own, and counted."""
     image, mask, model, vae, positive, negative = part.take(image="IMAGE", mask="MASK", **_without_image())
     part.column("Paint", 300)
-    fitted = part.add("Img2ImgFitImage", image=image, target=512)
-    given: dict[str, Any] = {"positive": positive, "negative": negative, "mask": mask, "strength": 0.8} | SAMPLING
+    fitted = part.add("Img2ImgFitImage", image=image, target=512, mask=mask)
+    given: dict[str, Any] = {"positive": positive, "negative": negative, "strength": 0.8} | SAMPLING
+    given |= {"mask": fitted["mask"]}
     painted = part.add("Img2ImgAllInOne", image=fitted["image"], model=model, vae=vae, **given)
     part.column("Put back", 300)
     whole = _unfitted(part, painted["image"], fitted, image)

@@ -14,7 +14,7 @@ def inpaint(graph: Graph) -> None:
     said = parts.prompts(graph, checkpoint["CLIP"], "a red house on a green hill, watercolor painting")
     graph.column("Paint", 300)
     graph.note("Nothing outside the mask changes: the next group puts your own pixels back there, and counts them.")
-    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, mask=source.mask)
+    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, mask=source.fitted_mask)
     saved = parts.kept(graph, painted["image"], source, "inpaint")
     graph.as_app([*source.shown, (said.text, "text"), (painted, "strength"), (painted, "seed")], [saved])
 
@@ -27,7 +27,7 @@ def remove_object(graph: Graph) -> None:
         graph, checkpoint["CLIP"], "an empty green hill under a blue sky", "people, objects, text, watermark"
     )
     graph.note("Say what should be there **instead**. Never name what you remove; it belongs in the negative prompt.")
-    masking = {"mask": source.mask, "masked_content": "fill"}
+    masking = {"mask": source.fitted_mask, "masked_content": "fill"}
     sampled, seed = parts.chain(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, **masking)
     saved = parts.kept(graph, sampled["LATENT"], source, "remove_an_object", checkpoint["VAE"])
     graph.as_app([*source.shown, (said.text, "text"), seed], [saved])
@@ -61,7 +61,7 @@ def outpaint(graph: Graph) -> None:
     graph.below("Fit to the model")
     source = parts.fit(graph, canvas["image"], [(loaded, "image"), (canvas, "right")], canvas["mask"])
     graph.column("Paint", 300)
-    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, mask=source.mask)
+    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, mask=source.fitted_mask)
     saved = parts.kept(graph, painted["image"], source, "outpaint")
     graph.as_app([*source.shown, (said.text, "text"), (painted, "strength"), (painted, "seed")], [saved])
 

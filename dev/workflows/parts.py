@@ -47,6 +47,11 @@ class Source:
         """The picture at the model's size."""
         return self.fitted["image"]
 
+    @property
+    def fitted_mask(self) -> Output:
+        """The mask at the model's size."""
+        return self.fitted["mask"]
+
 
 def picture(graph: Graph, masked: bool = False, title: str = "Your picture", target: int = 512) -> Source:
     """The picture as it was loaded, with the mask painted on it, and the node that fits it to the model."""
@@ -59,7 +64,8 @@ def picture(graph: Graph, masked: bool = False, title: str = "Your picture", tar
 
 def fit(graph: Graph, image: Output, shown: list[Widget], mask: Output | None = None, target: int = 512) -> Source:
     """A picture, and its mask, brought to the model's size."""
-    return Source(image, graph.add("Img2ImgFitImage", image=image, target=target), mask, shown)
+    masking = {} if mask is None else {"mask": mask}
+    return Source(image, graph.add("Img2ImgFitImage", image=image, target=target, **masking), mask, shown)
 
 
 def checkpoint(graph: Graph) -> Node:

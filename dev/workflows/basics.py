@@ -45,9 +45,10 @@ def strength_sweep(graph: Graph) -> None:
     source = parts.picture(graph)
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL)
+    latent = parts.encoded(graph, source.image, checkpoint)
     graph.column("Four strengths", 320)
     axes = {"rows": "cfg", "row_values": "7.5", "columns": "strength", "column_values": "0.2, 0.4, 0.6, 0.8"}
-    grid = parts.on_latent(graph, "Img2ImgStrengthGrid", checkpoint, source.image, said, **axes)
+    grid = parts.on_latent(graph, "Img2ImgStrengthGrid", checkpoint, latent, said, **axes)
     saved = parts.result(graph, grid["cells"], source, "strength", checkpoint["VAE"])
     graph.note("0.2, 0.4, 0.6 and 0.8. Keep the highest that still holds what you need.")
     graph.as_app([*source.shown, (said.text, "text"), (grid, "column_values"), (grid, "seed")], [saved])

@@ -20,9 +20,6 @@ def invert_and_reconstruct(graph: Graph) -> None:
     described, negative = _source_prompt(graph, checkpoint["CLIP"])
     inverted, latent = _inverted(graph, source.image, checkpoint, described, strength=1.0, grade=True)
     graph.column("Sample", 280)
-    graph.note("The panel on the left says how well the latent comes back. The VAE alone loses a little, too:")
-    alone = graph.add("VAEDecode", "Only encoded and decoded", samples=latent, vae=checkpoint["VAE"])
-    graph.add("PreviewImage", "The VAE alone", images=alone["IMAGE"])
     same = graph.add(
         "Img2ImgInversionSampler",
         "Reconstruct",
@@ -33,9 +30,12 @@ def invert_and_reconstruct(graph: Graph) -> None:
         cfg=1.0,
     )
     graph.column("Result", parts.RESULT)
-    whole = parts.unfitted(graph, same["LATENT"], source, checkpoint["VAE"])
-    saved = parts.save(graph, whole, "reconstruction")
-    compared = graph.add("Img2ImgCompareImages", image_a=source.original, image_b=whole)
+    decoded = graph.add("VAEDecode", samples=same["LATENT"], vae=checkpoint["VAE"])["IMAGE"]
+    saved = parts.save(graph, parts.unfitted(graph, decoded, source), "reconstruction")
+    graph.column("What the inversion lost", 280)
+    graph.note("The VAE alone loses a little, too. This compares the two: what is left is lost by the inversion.")
+    alone = graph.add("VAEDecode", "Only encoded and decoded", samples=latent, vae=checkpoint["VAE"])
+    compared = graph.add("Img2ImgCompareImages", image_a=alone["IMAGE"], image_b=decoded)
     graph.add("PreviewAny", "PSNR in decibels", source=compared["psnr"])
     graph.as_app([*source.shown, (inverted, "method"), (inverted, "steps")], [saved])
 

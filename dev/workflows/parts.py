@@ -111,11 +111,15 @@ def all_in_one(graph: Graph, models: Node, image: Output, said: Prompts, **setti
     )
 
 
-def on_latent(graph: Graph, kind: str, models: Node, image: Output, said: Prompts, **settings: Any) -> Node:
-    """A picture encoded, and a node of `kind` that noises and samples it by itself."""
-    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])
+def on_latent(graph: Graph, kind: str, models: Node, latent: Output, said: Prompts, **settings: Any) -> Node:
+    """A node of `kind` that noises and samples a latent by itself."""
     given: dict[str, Any] = {"positive": said.positive, "negative": said.negative} | SAMPLING | settings
-    return graph.add(kind, model=models["MODEL"], vae=models["VAE"], latent=latent["LATENT"], **given)
+    return graph.add(kind, model=models["MODEL"], vae=models["VAE"], latent=latent, **given)
+
+
+def encoded(graph: Graph, image: Output, models: Node) -> Output:
+    """The latent of a picture."""
+    return graph.add("VAEEncode", pixels=image, vae=models["VAE"])["LATENT"]
 
 
 def chain(
@@ -129,7 +133,6 @@ def chain(
     graph.column("Paint", 280)
     given: dict[str, Any] = {"sigmas": schedule["sigmas"], "seed": seed["INT"]}
     noised = graph.add("SDEditNoise", model=models["MODEL"], latent=latent["LATENT"], **given, **masking)
-    graph.note("*strength* decides how much may change, *cfg* how strictly the prompt is followed.")
     sampled = graph.add(
         "Img2ImgGuidedSampler",
         model=models["MODEL"],

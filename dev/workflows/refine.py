@@ -15,9 +15,10 @@ def progressive_refine(graph: Graph) -> None:
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL)
     graph.note("A bold first pass sets the look, gentler ones tidy up. Add or remove passes in *strengths*.")
+    latent = parts.encoded(graph, source.image, checkpoint)
     graph.column("Pass by pass", 300)
     settings: dict[str, Any] = {"strengths": "0.7, 0.5, 0.3"}
-    refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, source.image, said, **settings)
+    refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, latent, said, **settings)
     saved = parts.result(graph, refined["final"], source, "refine", checkpoint["VAE"])
     graph.as_app([*source.shown, (said.text, "text"), (refined, "strengths"), (refined, "seed")], [saved])
 
@@ -39,9 +40,10 @@ def three_prompts_three_passes(graph: Graph) -> None:
         refine_pass = graph.add("Img2ImgRefinePass", f"Pass {number}", **given)
         before = {"passes": refine_pass["passes"]}
     graph.note("Say the subject in every prompt, or later passes forget it.")
+    latent = parts.encoded(graph, source.image, checkpoint)
     graph.column("Paint", 280)
     said = parts.Prompts(wanted[0]["CONDITIONING"], unwanted["CONDITIONING"], wanted[0])
-    refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, source.image, said, **before)
+    refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, latent, said, **before)
     saved = parts.result(graph, refined["final"], source, "three_prompts", checkpoint["VAE"])
     graph.as_app([*source.shown, *[(text, "text") for text in wanted], (refined, "seed")], [saved])
 
@@ -70,9 +72,10 @@ def keep_the_colors(graph: Graph) -> None:
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL, f"{UNWANTED}, desaturated, monochrome, color shift")
     graph.note("Colors drift a little with every pass. *match_colors* pulls them back; *max_drift* stops in time.")
+    latent = parts.encoded(graph, source.image, checkpoint)
     graph.column("Pass by pass", 300)
     settings: dict[str, Any] = {"strengths": "0.5, 0.4, 0.3", "max_drift": 20.0, "match_colors": "latent"}
-    refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, source.image, said, **settings)
+    refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, latent, said, **settings)
     graph.column("Result", parts.RESULT)
     whole = parts.unfitted(graph, refined["final"], source, checkpoint["VAE"])
     matched = graph.add("Img2ImgMatchColors", image=whole, reference=source.original, method="monge_kantorovich")

@@ -14,18 +14,19 @@ import torch
 from torch import Tensor
 
 from .mask import resized_mask
+from .placing import beside, in_float64
 
 REGIONS = 20  # along the shorter side of a latent: what match_channels takes for a region of one color
 
 
 def to_lab(image: Tensor) -> Tensor:
     """sRGB [B, H, W, 3] -> CIE Lab [B, 3, H, W] in float64."""
-    return _kornia().rgb_to_lab(image[..., :3].double().clamp(0, 1).movedim(-1, 1))
+    return _kornia().rgb_to_lab(in_float64(image[..., :3]).clamp(0, 1).movedim(-1, 1))
 
 
 def from_lab(lab: Tensor) -> Tensor:
     """CIE Lab [B, 3, H, W] -> sRGB [B, H, W, 3] in float64, cut to 0..1."""
-    return _kornia().lab_to_rgb(lab.double(), clip=True).movedim(1, -1)
+    return _kornia().lab_to_rgb(in_float64(lab), clip=True).movedim(1, -1)
 
 
 def delta_e(image: Tensor, reference: Tensor) -> list[float]:
@@ -56,6 +57,7 @@ def match_colors(
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     in_lab = method == "lab_mean_std"
+    reference, mask = beside(image, reference, mask)
     out = image.clone()
     for index in range(len(image)):
         source = _cloud(image[index], in_lab)
@@ -67,8 +69,8 @@ def match_colors(
             from_lab(matched.T.reshape(1, 3, *image.shape[1:3]))[0] if in_lab else matched.reshape(*image.shape[1:3], 3)
         )
         amount = strength if weight is None else strength * weight.reshape(*image.shape[1:3], 1)
-        before = image[index, ..., :3].double()
-        out[index, ..., :3] = (before + amount * (colors.clamp(0, 1) - before)).to(image.dtype)
+        before = in_float64(image[index, ..., :3])
+        out[index, ..., :3] = (before + amount * (colors.clamp(0, 1) - before)).to(image)
     return out
 
 
@@ -107,7 +109,7 @@ def _cloud(image: Tensor, in_lab: bool) -> Tensor:
     """A picture [H, W, C] as colors [pixels, 3] in float64."""
     if in_lab:
         return to_lab(image[None])[0].reshape(3, -1).T
-    return image[..., :3].double().reshape(-1, 3)
+    return in_float64(image[..., :3]).reshape(-1, 3)
 
 
 def _weights(mask: Tensor | None, index: int, shape: torch.Size) -> Tensor | None:
@@ -118,12 +120,12 @@ def _weights(mask: Tensor | None, index: int, shape: torch.Size) -> Tensor | Non
     plane = resized_mask(planes[min(index, len(planes) - 1)][None], *shape[1:3])[0]
     if not bool((plane > 0).any()):
         raise ValueError("mask: it is empty, so there are no colors to match; paint it where colors may change")
-    return plane.double().reshape(-1)
+    return in_float64(plane).reshape(-1)
 
 
 def mean_and_covariance(colors: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Weighted mean [3] and covariance [3, 3] of colors [pixels, 3]; pixels of weight 0 do not count."""
-    share = torch.ones(len(colors), dtype=colors.dtype) if weight is None else weight
+    share = colors.new_ones(len(colors)) if weight is None else weight
     share = (share / share.sum())[:, None]
     mean = (share * colors).sum(0)
     centered = colors - mean

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .placing import widest
+
 MIXED = 5
 """How many of the last points are mixed."""
 RIDGE = 1e3
@@ -51,10 +53,11 @@ def _mixed(values: Sequence[Tensor], residuals: Sequence[Tensor]) -> Tensor:
     values, residuals: [B, C, ...] each, of the last points
     """
     rows = torch.stack(tuple(residuals), 1).flatten(2)
-    products = (rows @ rows.mT).cpu().double()
-    norms = products.diagonal(dim1=1, dim2=2).sqrt().clamp_min(1e-100)
+    products = widest(rows @ rows.mT)
+    norms = products.diagonal(dim1=1, dim2=2).sqrt().clamp_min(torch.finfo(products.dtype).tiny ** (1 / 3))
     # scaled to a unit diagonal, and kept from being singular by a little more than its rounding
-    ridge = RIDGE * torch.finfo(rows.dtype).eps * torch.eye(len(values))
-    weights = torch.linalg.solve(products / (norms[:, :, None] * norms[:, None]) + ridge, 1 / norms) / norms
+    ridge = RIDGE * torch.finfo(rows.dtype).eps * torch.eye(len(values), dtype=products.dtype, device=products.device)
+    # without solve's own check, for which the CPU would wait
+    weights = torch.linalg.solve_ex(products / (norms[:, :, None] * norms[:, None]) + ridge, 1 / norms)[0] / norms
     weights = (weights / weights.sum(1, keepdim=True)).to(rows)
     return torch.einsum("bn,bn...->b...", weights, torch.stack(tuple(values), 1))

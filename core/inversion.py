@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from .fixed_point import fixed_point
+from .placing import sent
 
 Denoise = Callable[[Tensor, float], Tensor]
 InputDivisor = Callable[[float], float]
@@ -52,7 +53,8 @@ class Inversion:
 
     def on(self, x: Tensor) -> Inversion:
         """The same with its state on the device and of the type of ``x``, ready to run."""
-        return replace(self, state=self.state.to(x), below=None if self.below is None else self.below.to(x))
+        below = None if self.below is None else self.below.to(x)
+        return replace(self, state=self.state.to(x), below=below, corrections=sent(self.corrections, x.device))
 
 
 def derivative(denoise: Denoise, x: Tensor, sigma: float) -> Tensor:

@@ -112,9 +112,9 @@ def _led_on(past: list[tuple[Tensor, Tensor]]) -> Tensor:
     if len(past) == 1:
         return cycled
     turns = torch.stack([(step - one).flatten() for _, one in past[:-1]])
-    squares = (turns @ turns.T).double().cpu()
+    squares = (turns @ turns.T).cpu().double()
     ridge = (squares.diagonal().mean() * 1e-7 + 1e-30) * torch.eye(len(squares), dtype=torch.float64)
-    weights = torch.linalg.solve(squares + ridge, (turns @ step.flatten()).double().cpu()).tolist()
+    weights = torch.linalg.solve(squares + ridge, (turns @ step.flatten()).cpu().double()).tolist()
     mixed = cycled * (1 - sum(weights))
     for weight, (one, _) in zip(weights, past, strict=False):
         mixed.add_(one, alpha=weight)

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .placing import in_float64
+
 
 def mse(a: Tensor, b: Tensor) -> float:
     """Mean squared error of two tensors of one shape, computed in float64."""
-    return float((a.double() - b.double()).square().mean())
+    return float((in_float64(a) - in_float64(b)).square().mean())
 
 
 def psnr(a: Tensor, b: Tensor, peak: float = 1.0) -> float:
@@ -29,7 +31,7 @@ def ssim(a: Tensor, b: Tensor, window: int = 11) -> float:
     smaller = min(window, *a.shape[1:3])
     odd = smaller - 1 + smaller % 2
     # Its small eps would leave equal dark pictures short of 1; the constants of SSIM keep the denominator above 0.
-    return float(similarity(a.movedim(-1, 1).double(), b.movedim(-1, 1).double(), odd, eps=0.0).mean())
+    return float(similarity(*(in_float64(one).movedim(-1, 1) for one in (a, b)), odd, eps=0.0).mean())
 
 
 def changed_pixels(a: Tensor, b: Tensor, where: Tensor | None = None) -> int:
@@ -46,7 +48,7 @@ def masked_pair(a: Tensor, b: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def as_8bit(image: Tensor) -> Tensor:
     """A picture in 0..1 as the 8-bit values that ComfyUI saves."""
-    return (image.double() * 255).clamp(0, 255).to(torch.uint8)
+    return (in_float64(image) * 255).clamp(0, 255).to(image.device, torch.uint8)
 
 
 def proof_outside(original: Tensor, result: Tensor, outside: Tensor) -> dict[str, Any]:

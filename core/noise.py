@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -51,34 +53,70 @@ def stream_seed(seed: int, item: int, stream: str, *sigmas: float) -> int:
     return int.from_bytes(hashlib.blake2b(stream.encode() + packed, digest_size=8).digest(), "little") >> 1
 
 
+Interval = tuple[float, float]
+"""The sigmas that a step goes from and to."""
+MOST_AHEAD = 2**24
+"""How many numbers of noise are drawn ahead, 64 MB."""
+
+
 class StepNoise:
     """The noise that a stochastic sampler draws at a step, as a ``noise_sampler`` of k-diffusion.
 
     Every item has its own stream, and a draw depends on nothing but (seed, item, sigma interval): not on the batch
     it is in, the device, or the steps that ran before.
 
-    shape:  of the noised batch, [B, C, ...]
-    keys:   (seed, item) for each of the B pictures
-    device: where the sampler wants the noise
-    stream: noises of different streams have nothing in common
+    shape:    of the noised batch, [B, C, ...]
+    keys:     (seed, item) for each of the B pictures
+    device:   where the sampler wants the noise
+    stream:   noises of different streams have nothing in common
+    expected: the steps that will be asked for, in order; their noise is drawn and sent to the device ahead
     """
 
     def __init__(
-        self, shape: Sequence[int], keys: Sequence[ItemKey], device: torch.device, stream: str = "step"
+        self,
+        shape: Sequence[int],
+        keys: Sequence[ItemKey],
+        device: torch.device,
+        stream: str = "step",
+        expected: Sequence[Interval] = (),
     ) -> None:
         self.shape = tuple(shape[1:])
         self.keys = list(keys)
         self.device = device
         self.stream = stream
+        self.expected = list(expected)
+        self._ahead: dict[Interval, Tensor] = {}
+        self._sigmas: Tensor | None = None
+        self._levels: dict[int, float] = {}
+
+    def along(self, sigmas: Tensor) -> None:
+        """A run over these sigmas begins: the sampler will hand over parts of this very tensor.
+
+        They are known again by where they lie, because to read a number the CPU would wait for the device.
+        """
+        levels = sigmas.tolist()
+        self._sigmas, self._levels = sigmas, {one.data_ptr(): level for one, level in zip(sigmas, levels, strict=True)}
+        self.expected = [interval for interval in pairwise(levels) if interval[1] > 0]
 
     def __call__(self, sigma: Tensor | float, sigma_next: Tensor | float) -> Tensor:
         """Unit noise for the step between two sigmas."""
-        interval = (float(sigma), float(sigma_next))
-        return torch.stack([self._draw(key, interval) for key in self.keys]).to(self.device)
+        interval = (self._level(sigma), self._level(sigma_next))
+        if interval not in self._ahead and interval in self.expected:
+            together = max(1, MOST_AHEAD // (len(self.keys) * math.prod(self.shape)))
+            first = self.expected.index(interval)
+            intervals = self.expected[first : first + together]
+            drawn = torch.stack([self._drawn(one) for one in intervals]).to(self.device)
+            self._ahead = dict(zip(intervals, drawn, strict=True))
+        return self._ahead[interval] if interval in self._ahead else self._drawn(interval).to(self.device)
 
-    def _draw(self, key: ItemKey, interval: tuple[float, float]) -> Tensor:
-        generator = torch.Generator().manual_seed(stream_seed(*key, self.stream, *interval))
-        return torch.randn(self.shape, generator=generator)
+    def _level(self, sigma: Tensor | float) -> float:
+        known = self._levels.get(sigma.data_ptr()) if isinstance(sigma, Tensor) else None
+        return float(sigma) if known is None else known
+
+    def _drawn(self, interval: Interval) -> Tensor:
+        """The noise of a step, [B, C, ...], on the CPU."""
+        seeds = [stream_seed(*key, self.stream, *interval) for key in self.keys]
+        return torch.stack([torch.randn(self.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
 @contextmanager

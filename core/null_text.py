@@ -159,9 +159,9 @@ def bytes_for_backward(answer: Callable[[], Tensor], kept: Iterable[Tensor]) -> 
     def count(tensor: Tensor) -> None:
         nonlocal total
         storage = tensor.untyped_storage()
-        known = counted.get(storage.data_ptr())
+        known = counted.get(storage._cdata)
         if known is None or known.expired():  # let go in the meantime, and the place taken by something new
-            counted[storage.data_ptr()] = StorageWeakRef(storage)
+            counted[storage._cdata] = StorageWeakRef(storage)
             total += storage.nbytes()
 
     for tensor in kept:

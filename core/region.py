@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .fit import Box, Size, resize
 from .mask import composite, mask_kind, resized_mask, soften_outwards
+from .placing import beside
 from .seam import Blend, seamless
 
 LEAST_CONTEXT = 8  # pixels on each side, so that the border of the mask is seen whole
@@ -62,7 +63,7 @@ def plan_region(image: Tensor, mask: Tensor, target: int, context: float, multip
     multiple: both sides of the canvas become whole multiples of this
     """
     size = Size(*image.shape[1:3])
-    masks = resized_mask(mask, *size).clamp(0, 1)
+    masks = resized_mask(beside(image, mask), *size).clamp(0, 1)
     if 1 not in (len(image), len(masks)) and len(image) != len(masks):
         raise ValueError(f"mask: there are {len(masks)} for {len(image)} pictures; connect one for all, or one each")
     masks = masks.expand(max(len(image), len(masks)), -1, -1)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from .placing import in_float64
+
 RIDGE = 1e-4
 """Variance, in squared units of 0..1, under which a window's colours say nothing about how they were changed."""
 ROUNDS = 2
@@ -93,9 +95,9 @@ def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) ->
 
 def _fitted(source: Tensor, change: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """The robust fit of a change, [1, 3, 3, H, W] and [1, 3, H, W]."""
-    height, width = source.shape[-2:]
+    (height, width), device = source.shape[-2:], source.device
     every = max(1, radius // FINEST)
-    source, change = (functional.avg_pool2d(part, every, ceil_mode=True).double() for part in (source, change))
+    source, change = (in_float64(functional.avg_pool2d(one, every, ceil_mode=True)) for one in (source, change))
     size = 2 * (radius // every) + 1
     weight = torch.ones_like(change[:, :1])
     slope, offset = _fit(source, change, weight, size)
@@ -103,7 +105,7 @@ def _fitted(source: Tensor, change: Tensor, radius: int) -> tuple[Tensor, Tensor
         residual = (change - _applied(slope, offset, source)).square().mean(1, keepdim=True)
         weight = 1 / (1 + window_mean(residual, 3) / TOLERANCE**2)
         slope, offset = _fit(source, change, weight, size)
-    fields = torch.cat([slope.flatten(1, 2), offset], 1).float()
+    fields = torch.cat([slope.flatten(1, 2), offset], 1).to(device, torch.float32)
     if every > 1:
         fields = functional.interpolate(fields, scale_factor=every, mode="bilinear")[..., :height, :width]
     return fields[:, :9].unflatten(1, (3, 3)), fields[:, 9:]

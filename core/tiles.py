@@ -53,7 +53,7 @@ class TileGrid:
 
     def stack(self, plane: Tensor, offsets: Offsets, batch: int) -> Tensor:
         """Tiles of n planes [n, ..., H, W], which stand for ``batch`` pictures in turn: [N * batch, ..., h, w]."""
-        pictures = plane if len(plane) == batch else plane[torch.arange(batch) % len(plane)]
+        pictures = plane if len(plane) == batch else torch.cat([plane] * math.ceil(batch / len(plane)))[:batch]
         return torch.cat([self.cut(pictures, offset) for offset in offsets])
 
 

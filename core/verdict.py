@@ -25,7 +25,7 @@ class RoundTripError:
 
     x: [B, C, ...] the clean picture, where the walk starts
 
-    worst: the largest error of a single step, root mean square
+    worst: the largest error of a single step, root mean square, a scalar tensor
     total: all errors, carried down to the picture, [B, C, ...]; None before the first step
     """
 
@@ -33,7 +33,7 @@ class RoundTripError:
         self.state, self.sigma = x, 0.0
         self.input_divisor = input_divisor
         self.asked, self.denoised, self.sigma_asked = x, x, 0.0
-        self.worst = 0.0
+        self.worst = x.new_zeros(())  # on the device, because reading it at each step would wait for that
         self.total: Tensor | None = None
 
     def listening(self, denoise: Denoise) -> Denoise:
@@ -52,7 +52,7 @@ class RoundTripError:
 
     def _add(self, error: Tensor, state: Tensor, sigma: float) -> None:
         """The error of the step from the state found before to this one, at ``sigma``."""
-        self.worst = max(self.worst, float(error.square().mean().sqrt()))
+        self.worst = torch.maximum(self.worst, error.square().mean().sqrt())
         error = error / self.input_divisor(self.sigma)
         self.total = error if self.total is None else self.total + error
         self.state, self.sigma = state, sigma
@@ -89,7 +89,7 @@ class Residual:
 def path_residual(error: RoundTripError) -> Residual:
     """Of a method whose error the way up foretells."""
     expected = 0.0 if error.total is None else float(error.total.square().mean())
-    return Residual("the error of a step down, foretold from the answers of the way up", error.worst, expected)
+    return Residual("the error of a step down, foretold from the answers of the way up", float(error.worst), expected)
 
 
 def rounding_residual(state: Tensor) -> Residual:
@@ -100,7 +100,8 @@ def rounding_residual(state: Tensor) -> Residual:
 
 def corrections_residual(meaning: str, state: Tensor, corrections: Sequence[Tensor]) -> Residual:
     """Of a method that adds corrections on its way down, which ``meaning`` describes."""
-    largest = max((float(one.square().mean().sqrt()) for one in corrections), default=0.0)
+    sizes = [one.square().mean().sqrt() for one in corrections]
+    largest = float(torch.stack(sizes).max()) if sizes else 0.0
     return Residual(meaning, largest, _rounding(state))
 
 

@@ -196,7 +196,7 @@ def _fill(network: torch.nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
         spread = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
-        parameter.data = (torch.randn(parameter.shape, generator=generator) * spread).to(parameter)
+        parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * spread)
 
 
 def random_vae(seed: int = 0) -> Any:

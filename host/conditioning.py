@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from comfy.sd import CLIP
 from torch import Tensor
 
@@ -15,6 +16,16 @@ from ..core.prompts import SWITCH_KEY, Window, windows
 def encode_text(clip: CLIP, text: str) -> Conditioning:
     """A prompt as CONDITIONING, as CLIP Text Encode does."""
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def on_device(entry: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """An entry of a prompt as ComfyUI makes it ready for a run, with what the model reads of it on a device.
+
+    Left where it is, ComfyUI sends it over at every call.
+    """
+    conds = entry["model_conds"]
+    moved = {name: one._copy_with(one.cond.to(device)) for name, one in conds.items() if isinstance(one.cond, Tensor)}
+    return entry | {"model_conds": conds | moved}
 
 
 def resolve_prompts(

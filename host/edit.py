@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import comfy.model_management
@@ -251,7 +252,9 @@ def _run(
     _check_options(guidance.model.model_options)
     began, guider, shape = time.perf_counter(), guidance.guider(sigmas), opened.samples.shape
     flow, keys = noise_schedule(guidance.model).flow, opened.keys(settings.seed)
-    draws = [StepNoise(shape, keys, torch.device("cpu"), f"edit {index}") for index in range(settings.averages)]
+    drawn = list(pairwise(sigmas.tolist()))[::2]  # every second step turns the noise of the one before around
+    device, averages = guidance.model.load_device, range(settings.averages)
+    draws = [StepNoise(shape, keys, device, f"edit {index}", drawn) for index in averages]
 
     def run(pair: DenoisePair, denoise: Denoise, x: Tensor) -> tuple[Tensor, Tensor]:
         edit = Edit(sigmas.tolist(), draws, flow, None if mask is None else mask.to(x), settings.finish)

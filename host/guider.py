@@ -8,12 +8,19 @@ from typing import Any
 
 import comfy.model_management
 import comfy.samplers
+import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..core.conditioning import Conditioning
-from .conditioning import resolve_prompts
+from ..core.kept import Kept
+from .conditioning import on_device, resolve_prompts
 from .schedule import model_sampling
+
+RANGE = {"timestep_start", "timestep_end"}
+KEPT_PROMPTS = 8  # sets of entries that act together
+Prompts = dict[str, list[dict[str, Any]]]
+"""Prompts as ComfyUI makes them ready for a run, by name."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +50,12 @@ class CountingGuider(comfy.samplers.CFGGuider):
         self.set_conds(*(resolve_prompts(prompt, sigmas, percent_to_sigma) for prompt in prompts))
         self.set_cfg(guidance.cfg)
         self.calls = 0
+        self.sigma: float | None = None
+        self.acting = Kept[Prompts](KEPT_PROMPTS)
+
+    def bring_prompts(self, device: torch.device) -> None:
+        """Send the prompts of a run that has begun to a device, once."""
+        self.conds = {name: [on_device(entry, device) for entry in prompt] for name, prompt in self.conds.items()}
 
     def predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: dict[str, Any] | None = None, seed: int | None = None
@@ -50,7 +63,45 @@ class CountingGuider(comfy.samplers.CFGGuider):
         """Called by the sampler; one guided answer, prompt and negative together, counts as one call."""
         self.calls += 1
         comfy.model_management.throw_exception_if_processing_interrupted()
-        return super().predict_noise(x, timestep, model_options or {}, seed)
+        prompts = self.conds
+        try:
+            self.conds = self._acting(timestep)
+            return super().predict_noise(x, timestep, model_options or {}, seed)
+        finally:
+            self.conds = prompts
+
+    def level(self, timestep: Tensor) -> Tensor:
+        """The sigma of a call, on the CPU; it waits for the device where nobody has said it (``sigma``)."""
+        return timestep[:1].cpu() if self.sigma is None else torch.tensor([self.sigma], dtype=timestep.dtype)
+
+    def _acting(self, timestep: Tensor) -> Prompts:
+        """The entries of the prompts that act at a sigma, without their ranges.
+
+        ComfyUI compares both ends of every range on the device, and the CPU waits for each; here it waits once.
+        """
+        ranges = [entry for prompt in self.conds.values() for entry in prompt if RANGE & entry.keys()]
+        if not ranges:
+            return self.conds
+        level = self.level(timestep)
+        acts = {id(entry): _acts(entry, level) for entry in ranges}
+
+        def chosen() -> Prompts:
+            return {
+                name: [_without_range(entry) for entry in prompt if acts.get(id(entry), True)]
+                for name, prompt in self.conds.items()
+            }
+
+        return self.acting.get((str(list(acts.values())), self.conds), chosen)
+
+
+def _acts(entry: dict[str, Any], level: Tensor) -> bool:
+    """Whether an entry acts at a sigma, compared as ComfyUI does."""
+    too_early = "timestep_start" in entry and bool(level[0] > entry["timestep_start"])
+    return not too_early and not ("timestep_end" in entry and bool(level[0] < entry["timestep_end"]))
+
+
+def _without_range(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in RANGE} if RANGE & entry.keys() else entry
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,7 +129,7 @@ class NullTextGuider(CountingGuider):
         self, x: Tensor, timestep: Tensor, model_options: dict[str, Any] | None = None, seed: int | None = None
     ) -> Tensor:
         """Called by the sampler at one of the sigmas that there are embeddings for."""
-        sigma = float(timestep[0])
+        sigma = float(self.level(timestep))
         if sigma not in self.embeddings:
             raise ValueError(f"inversion: it holds no embedding for sigma {sigma:.6g}; run it over its own sigmas")
         set_negative_embedding(self, self.embeddings[sigma])

@@ -84,7 +84,8 @@ def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settin
     if len(sigmas) == 0:
         unchanged = Residual("nothing is done at strength 0", 0.0, 0.0)
         return Inverted(Inversion(settings.method, sigmas, clean, clean, **facts), unchanged, Work())
-    maps = StepNoise(clean.shape, opened.keys(settings.seed), torch.device("cpu"), "noise maps")
+    steps = [(sigma, sigma) for sigma in sigmas.tolist() if sigma > 0]
+    maps = StepNoise(clean.shape, opened.keys(settings.seed), model.load_device, "noise maps", steps)
     ascent = Ascent(
         sigmas=sigmas.flip(0).tolist(),
         flow=flow,

@@ -17,6 +17,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..core.noise import ItemKey, NoisedRecord, digest
+from ..core.placing import WITHOUT_FLOAT64, sent
 from .schedule import model_sampling
 
 RECORD_KEY = "img2img_record"
@@ -31,7 +32,7 @@ Latent = io.Latent.Type
 class OpenLatent:
     """A LATENT with everything checked.
 
-    samples: [B, C, ...] float32, in ComfyUI's latent space
+    samples: [B, C, ...] float32, in ComfyUI's latent space, where ComfyUI keeps latents
     mask:    the input mask, else the latent's own noise mask, else None; any resolution
     items:   the batch_index of each picture, or None where the latent has none
     record:  what SDEditNoise or an unfinished run left with it, valid or not; None where it met neither
@@ -66,7 +67,7 @@ def open_latent(model: ModelPatcher, latent: Latent, mask: Tensor | None = None)
         raise ValueError("latent: it holds values that are not finite (inf or NaN); look at the node that made it")
     record = latent.get(RECORD_KEY)
     intact = record is not None and record.digest == digest(samples)
-    samples = _shaped_for(model, samples.float(), latent)
+    samples = _shaped_for(model, stored(samples.float()), latent)
     items = latent.get("batch_index")
     if items is not None and len(items) != samples.shape[0]:
         raise ValueError(
@@ -139,7 +140,7 @@ def noised_samples(model: ModelPatcher, clean: Tensor, noise: Tensor, sigma: flo
     """
     sampling = model_sampling(model)
     level = torch.tensor(sigma)
-    state = sampling.noise_scaling(level, noise, to_model_space(model, clean), _at_top(sampling, sigma))
+    state = sampling.noise_scaling(level, noise.to(clean), to_model_space(model, clean), _at_top(sampling, sigma))
     return samples_of(model, state, sigma)
 
 
@@ -180,7 +181,10 @@ def _at_top(sampling: Any, sigma: float) -> bool:
 
 
 def stored(value: Any) -> Any:
-    """Tensors, also inside tuples, moved to where ComfyUI keeps results."""
-    if isinstance(value, Tensor):
-        return value.to(comfy.model_management.intermediate_device())
-    return tuple(stored(item) for item in value) if isinstance(value, tuple) else value
+    """A tensor, or a tuple of them of one shape, moved to where ComfyUI keeps results, if that has float64 for it."""
+    several = value if isinstance(value, tuple) else (value,)
+    device: Any = comfy.model_management.intermediate_device()
+    first = several[0] if several else None
+    if not isinstance(first, Tensor) or (first.dtype == torch.float64 and device.type in WITHOUT_FLOAT64):
+        return value
+    return sent(several, device) if isinstance(value, tuple) else value.to(device)

@@ -12,6 +12,7 @@ import comfy.k_diffusion.sampling
 import comfy.samplers
 import torch
 from comfy.model_patcher import ModelPatcher
+from torch import Tensor
 
 from ..core.noise import ItemKey, StepNoise, stream_seed
 from .schedule import noise_schedule
@@ -65,6 +66,7 @@ class Sampler:
         """
         if not self.draws_noise or "noise_sampler" in self.object.extra_options:
             return self
+        sampler = copy.copy(self.object)
         if _draws_from_brownian_motion(self.object.sampler_function):
             noise = comfy.k_diffusion.sampling.BrownianTreeNoiseSampler(
                 torch.empty(shape),
@@ -76,9 +78,21 @@ class Sampler:
             )
         else:
             noise = StepNoise(shape, keys, model.load_device)
-        sampler = copy.copy(self.object)
+            sampler.sampler_function = DrawsAhead(sampler.sampler_function, noise)
         sampler.extra_options = {**sampler.extra_options, "noise_sampler": noise}
         return replace(self, object=sampler)
+
+
+class DrawsAhead:
+    """The function of a SAMPLER whose noise is told the sigmas of the run before it begins."""
+
+    def __init__(self, function: Callable[..., Tensor], noise: StepNoise) -> None:
+        self.function, self.noise = function, noise
+
+    def __call__(self, denoise: Any, x: Tensor, sigmas: Tensor, **options: Any) -> Tensor:
+        """Called by the SAMPLER in the place of its own function."""
+        self.noise.along(sigmas)
+        return self.function(denoise, x, sigmas, **options)
 
 
 def _draws_from_brownian_motion(function: Callable[..., Any]) -> bool:

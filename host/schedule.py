@@ -73,7 +73,7 @@ def noise_schedule(model: ModelPatcher) -> NoiseSchedule:
             "model: this model turns a picture into another one without noise, so it has no strength; "
             "use it with its own sampler nodes, or connect a diffusion or flow model"
         )
-    sigmas = sampling.sigmas.detach().double().cpu()
+    sigmas = sampling.sigmas.detach().cpu().double()  # Apple's GPU has no float64
     flow = isinstance(sampling, comfy.model_sampling.CONST)
     return NoiseSchedule(sigmas[sigmas > 0], flow, lambda percent: float(sampling.percent_to_sigma(percent)))
 

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from ..core.inversion import Denoise
 from ..core.noise import isolated_rng
+from ..core.placing import WITHOUT_FLOAT64
 from ..core.report import Work
 from .guider import CountingGuider, Guidance
-
-WITHOUT_FLOAT64 = ("mps", "privateuseone", "xpu")
 
 
 class Solver(comfy.samplers.Sampler):
@@ -36,6 +35,7 @@ class Solver(comfy.samplers.Sampler):
         disable_pbar: bool = False,
     ) -> Tensor:
         """Called by ComfyUI (its signature) once the model is loaded; gives the latent back untouched."""
+        model_wrap.bring_prompts(latent_image.device)
         self.result = self.solve(model_wrap, sigmas, extra_args, latent_image)
         return latent_image
 
@@ -63,6 +63,7 @@ class FunctionSampler(Solver):
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             at = x.to(device, torch.float32) if moved else x.to(device)
+            guider.sigma = sigma
             return guider(at, at.new_full((len(at),), sigma, dtype=torch.float32), **extra_args).to(x)
 
         return self.function(denoise, x)

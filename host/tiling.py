@@ -25,6 +25,7 @@ from torch import Tensor
 from ..core.conditioning import Conditioning
 from ..core.kept import Kept
 from ..core.tiles import Offsets, TileGrid, blend_tiles, tile_weight, total_weight
+from .conditioning import on_device
 from .guider import Guidance
 from .model import fitting_batch
 
@@ -137,7 +138,7 @@ class TileHandler(comfy.context_windows.ContextHandlerABC):
         parts = [part for entry in entries for part in (entry.get("mask"), *entry["model_conds"].values())]
 
         def cut() -> dict[Offsets, Entries]:
-            whole = [_area_as_mask(entry, x) for entry in entries]
+            whole = [on_device(_area_as_mask(entry, x), x.device) for entry in entries]
             groups = self.grid.groups(at_once)
             return {offsets: self._entries_of(whole, offsets, x, at_once) for offsets in groups}
 

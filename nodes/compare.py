@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from .. import host
 from ..core.mask import resized_mask
 from ..core.metrics import changed_pixels, masked_pair, mse, psnr, ssim
+from ..core.placing import beside
 from ..core.plot import draw_strengths, strength_figures
 from ..core.report import Report
 from ..core.schedule import STEP_COUNTS, Measure, StepCount, StrengthSettings
@@ -113,7 +114,7 @@ class CompareImages(io.ComfyNode):
         first, second = _same_shape(image_a, image_b)
         counted = first, second
         if mask is not None:
-            counted = masked_pair(first, second, resized_mask(mask, *first.shape[1:3]))
+            counted = masked_pair(first, second, resized_mask(beside(first, mask), *first.shape[1:3]))
         if counted[0].numel() == 0:
             raise ValueError("mask: nothing is left under it; paint it white where the pictures should be compared")
         error, decibels, similarity = mse(*counted), min(psnr(*counted), EQUAL_DECIBELS), ssim(first, second)
@@ -125,7 +126,7 @@ class CompareImages(io.ComfyNode):
 
 def _same_shape(image_a: torch.Tensor, image_b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Two batches of one shape; a single picture is repeated, and transparency is left out."""
-    first, second = image_a[..., :3], image_b[..., :3]
+    first, second = image_a[..., :3], beside(image_a, image_b)[..., :3]
     if first.shape[1:] != second.shape[1:] or (len(first) != len(second) and 1 not in (len(first), len(second))):
         raise ValueError(
             f"image_b: its shape {list(image_b.shape)} does not go with image_a's {list(image_a.shape)}; bring both to "

@@ -9,6 +9,7 @@ from .. import host
 from ..core.fit import FILLS, Borders, Size, apply_fit, plan_canvas
 from ..core.mask import composite, resized_mask, soften_outwards
 from ..core.metrics import proof_outside
+from ..core.placing import beside
 from ..core.report import Report
 from ..core.seam import Blend, seamless
 from . import inputs
@@ -62,7 +63,7 @@ class KeepUnmasked(io.ComfyNode):
     ) -> io.NodeOutput:
         report = Report(host.versions())
         base, change = _pair(original, edited)
-        hard = resized_mask(mask, *change.shape[1:3]).clamp(0, 1)
+        hard = resized_mask(beside(base, mask), *change.shape[1:3]).clamp(0, 1)
         feather = feather if blend == "feather" else 0
         alpha = soften_outwards(hard, feather).expand(len(change), -1, -1)
         result = seamless(base, change, hard) if blend == "seamless" else composite(alpha[..., None], base, change)

@@ -119,7 +119,7 @@ def _with_content(model: io.Model.Type, opened: host.OpenLatent, content: Masked
     mask = host.run_mask(opened.mask, opened.samples.shape)
     if mask.kind == "none":
         return opened.samples
-    inside = torch.ones(()) if mask.latent is None else mask.latent
+    inside = torch.ones_like(opened.samples) if mask.latent is None else mask.latent.to(opened.samples)
     # A stream of its own: the noise that is added on top must have nothing in common with it, at any seed.
     draw = StepNoise(opened.samples.shape, opened.keys(seed), opened.samples.device, "content")
     noise, neutral = draw(0.0, 0.0), torch.zeros_like(opened.samples)

@@ -15,6 +15,7 @@ from ..core.inversion import Inversion
 from ..core.inversion_methods import method_named
 from ..core.metrics import mse
 from ..core.null_text import NullTextInversion, NullTextStep, null_text
+from ..core.placing import sent
 from ..core.report import Report, Work
 from ..core.verdict import judge
 from . import inputs
@@ -140,7 +141,7 @@ def _optimize(
     path = [state[item : item + 1] for state in inversion.trajectory]
 
     def follow(parts: host.GuidedParts, embedding: torch.Tensor, clean: torch.Tensor) -> list[NullTextStep]:
-        states = [state.to(clean).clone() for state in path]
+        states = [state.clone() for state in sent(path, clean.device)]
         sigmas, divisor = inversion.sigmas.tolist(), host.input_divisor(guidance.model)
         found = []
         for step in null_text(parts, states, sigmas, embedding, divisor, settings.inner_steps, settings.learning_rate):

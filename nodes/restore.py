@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.mask import resized_mask
+from ..core.placing import beside
 from ..core.report import Report
 from ..core.restore import restore_detail
 from . import inputs
@@ -63,8 +64,9 @@ class RestoreDetail(io.ComfyNode):
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         report = Report(host.versions())
+        edited, restored_from, mask = beside(original, edited, restored_from, mask)
         before, after = original[..., :3].expand(len(edited), -1, -1, -1), edited[..., :3]
-        decoded = _decoded(before, vae, restored_from)
+        decoded = _decoded(before, vae, restored_from).to(before)
         radius = radius or max(1, min(LONGEST_RADIUS, min(before.shape[1:3]) // 16))
         shown = None if mask is None else resized_mask(mask, *before.shape[1:3])
         restored = restore_detail(before, after, decoded, radius, shown)

@@ -26,6 +26,10 @@ class RootIsNoPackage:
         return pytest.Dir.from_parent(parent, path=path) if path == ROOT else None
 
 
+def pytest_addoption(parser):
+    parser.addoption("--large", action="store_true", help="the large sets of devices and fuzz (nox -s large)")
+
+
 def pytest_configure(config):
     config.pluginmanager.register(RootIsNoPackage())  # a conftest's own hooks reach no folder above it
 

@@ -1,10 +1,18 @@
 """Img2Img Studio: image to image for ComfyUI."""
 
-from .host.routes import add_routes
-from .nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+import logging
 
-WEB_DIRECTORY = "./js"
+from .floor import complaint
 
-add_routes()
+NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS = {}, {}
+
+if reason := complaint():
+    logging.warning(reason)
+else:
+    from .host.routes import add_routes
+    from .nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+
+    WEB_DIRECTORY = "./js"
+    add_routes()
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

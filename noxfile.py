@@ -43,6 +43,19 @@ def look(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def large(session: nox.Session) -> None:
+    """The sets that `test` runs a part of: all options on the stand-in device, 2,000 fuzzed inputs, a long queue."""
+    tests = ("tests/host/test_devices.py", "tests/host/test_fuzz.py", "tests/host/test_cancel.py", "tests/large")
+    run_beside_comfyui(session, "test", "-m", "pytest", "--large", *(session.posargs or tests))
+
+
+@nox.session(venv_backend="none")
+def hosts(session: nox.Session) -> None:
+    """The newest frontend, a ComfyUI that is too old, and with COMFYUI_PATH one of your own; `-- TESTS` only those."""
+    session.run(sys.executable, "-m", "dev.hosts", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Style, imports that point one way, and types."""
     run_beside_comfyui(session, "lint", "-m", "ruff", "check")

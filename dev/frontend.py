@@ -160,7 +160,9 @@ class Frontend:
     def run(self) -> dict[str, Any]:
         """Press the button that queues the workflow, and wait until it has run; returns the outputs by node id."""
         before = self._history()
-        self.page.get_by_test_id("queue-button").get_by_role("button").first.click()
+        button = self.page.get_by_test_id("queue-button")
+        inner = button.get_by_role("button")  # newer frontends have the button itself under this name
+        (inner.first if inner.count() else button.first).click()
         end = time.monotonic() + LONGEST_RUN
         while time.monotonic() < end:
             new = self._history().keys() - before.keys()

@@ -20,8 +20,12 @@ import comfy.sd
 import comfy.supported_models_base
 import comfy.taesd.taesd
 import torch
+from comfy.ldm.flux.model import FluxParams
 
 CONTEXT = 32
+
+FLUX_OF_NEWER_HOSTS: dict[str, Any] = {"txt_ids_dims": []} if "txt_ids_dims" in FluxParams.__dataclass_fields__ else {}
+"""What the shape of a Flux needs besides, on a ComfyUI that came after the pinned one."""
 
 TINY_UNET: dict[str, Any] = {
     "image_size": 32,

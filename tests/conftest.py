@@ -40,7 +40,9 @@ def server(tmp_path_factory):
     from img2img_studio.dev import comfyui
     from img2img_studio.dev.server import Server
 
-    with Server(comfyui.find(), tmp_path_factory.mktemp("server"), ["--cpu"]) as running:
+    frontend = os.environ.get("COMFYUI_NEWEST_FRONTEND")  # set by `nox -s hosts`
+    other = ["--front-end-root", frontend] if frontend else []
+    with Server(comfyui.find(), tmp_path_factory.mktemp("server"), ["--cpu", *other]) as running:
         yield running
 
 

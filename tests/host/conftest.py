@@ -10,6 +10,8 @@ from img2img_studio.dev import pack
 
 NODES = pack.load()
 
+# ComfyUI 0.33's nodes_latent and this one import each other, which only works in this order.
+importlib.import_module("comfy_extras.nodes_post_processing")
 folder_paths = importlib.import_module("folder_paths")
 scratch = tempfile.TemporaryDirectory(prefix="img2img-host-tier-")
 for kind in ("input", "output", "temp", "user"):

@@ -7,13 +7,13 @@ import torch
 from img2img_studio import host
 from img2img_studio.core.plot import SIZE
 from img2img_studio.core.schedule import MEASURES
-from img2img_studio.dev.models import FAMILIES, random_model
+from img2img_studio.dev.models import FAMILIES, FLUX_OF_NEWER_HOSTS, random_model
 
 CPU = torch.device("cpu")
 FLUX = {
     "image_model": "flux", "in_channels": 16, "out_channels": 16, "vec_in_dim": 8, "context_in_dim": 8,
     "hidden_size": 16, "mlp_ratio": 1.0, "num_heads": 1, "depth": 1, "depth_single_blocks": 1, "axes_dim": [4, 6, 6],
-    "theta": 100, "patch_size": 2, "qkv_bias": True,
+    "theta": 100, "patch_size": 2, "qkv_bias": True, **FLUX_OF_NEWER_HOSTS,
 }  # fmt: skip
 
 

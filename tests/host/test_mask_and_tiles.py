@@ -5,6 +5,7 @@ import json
 import comfy.model_management
 import pytest
 import torch
+from comfy.model_patcher import ModelPatcher
 from comfy_extras.nodes_upscale_model import ImageUpscaleWithModel
 from img2img_studio import host
 from img2img_studio.core.sheet import from_pillow
@@ -200,6 +201,9 @@ def test_an_upscale_model_enlarges_first(refine):
     """At strength 0 the picture is the upscale model's, brought to the exact size, there and back through the VAE."""
     network = Compact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=1, upscale=2)
     upscaler = ModelLoader().load_from_state_dict(network.state_dict()).eval()
+    upscaler.patcher = ModelPatcher(
+        upscaler.model, torch.device("cpu"), torch.device("cpu")
+    )  # as newer loaders give it
     image, model = picture(16, 24), random_model("eps")
     enlarged = ImageUpscaleWithModel.execute(upscaler, image).args[0]
     made, _ = refine(image, model, scale=3.0, strength=0.0, upscale_model=upscaler)

@@ -10,7 +10,7 @@ import comfy.model_patcher
 import comfy.supported_models
 import pytest
 import torch
-from img2img_studio.dev.models import _fill, random_conditioning, random_model
+from img2img_studio.dev.models import FLUX_OF_NEWER_HOSTS, _fill, random_conditioning, random_model
 
 from nodes import KSampler
 
@@ -254,7 +254,7 @@ def test_a_model_that_overwrites_what_gradients_need_is_refused(invert, optimise
     model, prompt, negative = tiny(
         comfy.supported_models.Flux, image_model="flux", in_channels=16, out_channels=16, patch_size=2, vec_in_dim=16,
         context_in_dim=32, hidden_size=48, mlp_ratio=2.0, num_heads=2, depth=1, depth_single_blocks=1,
-        axes_dim=[8, 8, 8], theta=10000, qkv_bias=True, guidance_embed=True,
+        axes_dim=[8, 8, 8], theta=10000, qkv_bias=True, guidance_embed=True, **FLUX_OF_NEWER_HOSTS,
     )  # fmt: skip
     inversion, before = invert(model, picture(model), prompt=prompt, negative=negative), weights_of(model)
     with pytest.raises(ValueError, match=r"model: ComfyUI runs Flux .* use the method exact or pinned"):

@@ -12,6 +12,7 @@ NEEDED = (
     "LICENSE",
     "README.md",
     "__init__.py",
+    "floor.py",
     "pyproject.toml",
     "core/*.py",
     "host/*.py",

@@ -30,6 +30,9 @@ def test_the_folder_holds_the_workflows_and_their_thumbnails():
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_what_the_builder_makes(server, name):
     shipped = (ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")
+    if not server.host.is_pinned:
+        version = server.get("system_stats")["system"]["comfyui_version"]
+        pytest.skip(f"the files are written with the pinned ComfyUI; the stock nodes of {version} may differ")
     assert shipped == workflows.build(name, server.object_info), "run `python -m nox -s workflows`"
 
 

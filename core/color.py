@@ -74,16 +74,19 @@ def match_colors(
     return out
 
 
-def match_channels(latent: Tensor, reference: Tensor) -> Tensor:
+def match_channels(latent: Tensor, reference: Tensor, contrast: bool = True) -> Tensor:
     """Give a latent the colors that each region has in a reference, and the reference's overall contrast.
 
     Splits both into soft colors and detail, as the wavelet color fix of StableSR does (arXiv:2305.07015, sec. 3.3),
     and puts the latent's detail on the reference's colors, each channel of it with the reference's standard deviation.
 
     latent, reference: [B, C, ..., H, W] of one shape
+    contrast:          False leaves the detail as strong as it is
     """
     colors, aim = _local_mean(latent), _local_mean(reference)
     detail, wanted = latent - colors, reference - aim
+    if not contrast:
+        return aim + detail
     axes = tuple(range(2, latent.ndim))
     std = detail.std(axes, keepdim=True).clamp_min(1e-8)
     return aim + detail * (wanted.std(axes, keepdim=True) / std)

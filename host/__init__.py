@@ -12,6 +12,7 @@ from .inversion import (
     check_inversion,
     invert_latent,
     inverted_noise,
+    partly_inverted,
     preserved_share,
     run_inversion_back,
 )
@@ -32,7 +33,7 @@ from .model import is_guidance_distilled, model_fingerprint, versions
 from .noise import FixedNoise, draw_noise
 from .panel import Panel, before_after_panel, noised_pictures, panel, words_panel
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
-from .refinement import Refined, Refinement
+from .refinement import Refined, Refinement, with_colors_of
 from .sampler import Sampler, sampler_names
 from .sampling import Sampled, Start, batch_size, sample
 from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of, start_timestep
@@ -90,6 +91,7 @@ __all__ = [
     "open_clean_latent",
     "open_latent",
     "panel",
+    "partly_inverted",
     "picture_mask",
     "plan_strength",
     "preserved_share",
@@ -113,5 +115,6 @@ __all__ = [
     "upscale",
     "vae_multiple",
     "versions",
+    "with_colors_of",
     "words_panel",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.conditioning import Conditioning, conditioning_digest
 from ..core.inversion import Denoise, Inversion
 from ..core.inversion_methods import Ascent, Walk, invert, method_named, run_back
-from ..core.noise import NoisedRecord, StepNoise, digest
+from ..core.noise import NoisedRecord, StepNoise, digest, slerp
 from ..core.null_text import NullTextInversion
 from ..core.report import Work
 from ..core.verdict import Residual
@@ -146,6 +146,24 @@ def run_inversion_back(guidance: Guidance, inversion: Inversion, preserve: float
 
     solved = solve(guidance, sigmas, inversion.clean, down, method_named(inversion.method).double)
     return stored(from_model_space(guidance.model, solved.result.float())), solved.work
+
+
+def partly_inverted(
+    guidance: Guidance, opened: OpenLatent, sigmas: Tensor, noise: Tensor, share: float
+) -> tuple[Tensor, Work]:
+    """Noise to start from, turned from what was drawn towards what the picture itself inverts to.
+
+    One call a step, under the prompt alone; the noise is as strong as its parts (see ``core.noise.slerp``).
+
+    noise: [B, C, ...] as drawn
+    share: 0 (drawn, without a call) .. 1 (inverted)
+    """
+    if share == 0 or len(sigmas) < 2:
+        return noise, Work()
+    settings = InversionSettings("multistep", 1, 0, False, {})
+    found = invert_latent(replace(guidance, cfg=1.0), opened, sigmas, settings)
+    inverted = noise_of(guidance.model, found.inversion.state.float(), float(sigmas[0]), opened.samples).to(noise)
+    return torch.stack([slerp(*pair, share) for pair in zip(noise, inverted, strict=True)]), found.work
 
 
 def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion, seed: int) -> tuple[Latent, FixedNoise]:

@@ -159,10 +159,17 @@ def state_of(model: ModelPatcher, samples: Tensor, sigma: float) -> Tensor:
     return state * (1.0 - sigma) if flow and sigma < 1.0 else state
 
 
-def noise_of(model: ModelPatcher, state: Tensor, sigma: float) -> Tensor:
-    """The noise that stock samplers, given an empty latent, scale to exactly this state (up to rounding)."""
+def noise_of(model: ModelPatcher, state: Tensor, sigma: float, clean: Tensor | None = None) -> Tensor:
+    """The noise that stock samplers, given a clean latent, scale to exactly this state (up to rounding).
+
+    clean: [B, C, ...] in ComfyUI's latent space; None for an empty one
+    """
     sampling = model_sampling(model)
-    unit = sampling.noise_scaling(torch.tensor(sigma), torch.ones(1), torch.zeros(1), _at_top(sampling, sigma))
+    level, at_top = torch.tensor(sigma), _at_top(sampling, sigma)
+    unit = sampling.noise_scaling(level, torch.ones(1), torch.zeros(1), at_top)
+    if clean is not None:
+        given = to_model_space(model, clean)
+        state = state - sampling.noise_scaling(level, torch.zeros_like(given), given, at_top).to(state)
     return state / unit.to(state)
 
 

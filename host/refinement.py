@@ -21,13 +21,21 @@ from ..core.passes import RefinePlan, SettledPass
 from ..core.report import Work
 from .guider import Guidance
 from .latent import OpenLatent
-from .mask import run_mask
+from .mask import RunMask, run_mask
 from .model import model_fingerprint, versions
 from .noise import draw_noise
 from .progress import Progress, Thumbnails
 from .sampler import Sampler
 from .sampling import Sampled, Start, sample
 from .vae import decode
+
+
+def with_colors_of(opened: OpenLatent, area: RunMask, run: Sampled, contrast: bool = True) -> Sampled:
+    """What a run gave, with the colors of the latent it started from; see ``core.color.match_channels``."""
+    matched = match_channels(run.samples, opened.samples, contrast)
+    if area.latent is not None:
+        matched = keep_outside(area.latent.to(matched), opened.samples, matched)
+    return replace(run, samples=matched)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,10 +135,7 @@ class Refinement:
         run = sample(guidance, self.sampler, settled.plan.sigmas, start, area, progress)
         if self.plan.match_colors == "off" or run.work.calls == 0:
             return run
-        matched = match_channels(run.samples, self.opened.samples)
-        if area.latent is not None:
-            matched = keep_outside(area.latent.to(matched), self.opened.samples, matched)
-        return replace(run, samples=matched)
+        return with_colors_of(self.opened, area, run)
 
     def _decode(self, samples: Tensor) -> Tensor | None:
         return None if self.vae is None else decode(self.vae, {"samples": samples})

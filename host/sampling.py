@@ -23,6 +23,7 @@ from .mask import RunMask, with_soft_mask
 from .model import fitting_batch
 from .progress import Progress
 from .sampler import Sampler
+from .thinking import thinking
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,11 +73,19 @@ class PartialRun:
 
 
 def sample(
-    guidance: Guidance, sampler: Sampler, sigmas: Tensor, start: Start, mask: RunMask, progress: Progress
+    guidance: Guidance,
+    sampler: Sampler,
+    sigmas: Tensor,
+    start: Start,
+    mask: RunMask,
+    progress: Progress,
+    think: int = 0,
 ) -> Sampled:
     """One run of ComfyUI's own sampling, from noise level ``sigmas[0]`` to ``sigmas[-1]``.
 
     A mask of kind ``none`` or an empty run gives the clean latent back without a model call.
+
+    think: inner rounds at each step, where there is a mask (see ``core.think``)
     """
     if mask.kind == "none" or len(sigmas) < 2:
         return Sampled(start.clean, None, Work())
@@ -84,6 +93,8 @@ def sample(
     if mask.kind == "soft":
         guidance = replace(guidance, model=with_soft_mask(guidance.model, sigmas))
     sampler = sampler.with_item_noise(guidance.model, start.clean.shape, start.keys, float(sigmas[0]))
+    if think and mask.latent is not None:
+        sampler = thinking(sampler, think, guidance.model, start.keys)
     sampler_object, partial_run = sampler.object, None
     ends_noisy = float(sigmas[-1]) > 0.0
     if ends_noisy or start.state is not None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from comfy_api.latest import io
 
 from .. import host
 from ..core.fit import FITS, apply_fit, fit_mask, plan_fit, undo_fit
+from ..core.metrics import proof_outside
+from ..core.region import cut_out, plan_region, put_back
 from ..core.report import Report
 from ..core.schedule import Measure, StepCount, StrengthSettings
 from . import inputs
 from .noise import noise_latent
 from .sampling import sample_latent
+
+MaskArea = Literal["whole picture", "region"]
 
 
 class AllInOne(io.ComfyNode):
@@ -52,10 +58,21 @@ class AllInOne(io.ComfyNode):
                 inputs.measure(),
                 inputs.step_count(),
                 inputs.sampler(),
+                io.Combo.Input(
+                    "mask_area",
+                    options=list(get_args(MaskArea)),
+                    optional=True,
+                    tooltip="With a mask. whole picture: paint the picture at its size. region: paint only what the "
+                    "mask shows with some context, at the size target says, and put it back without a seam; a small "
+                    "part gets full detail, and nothing outside the mask changes.",
+                ),
+                inputs.context(" Counts where mask_area is region."),
+                inputs.target(" Counts where mask_area is region."),
+                inputs.think(),
             ],
             outputs=[
                 io.Image.Output(display_name="image"),
-                io.Latent.Output(display_name="latent"),
+                io.Latent.Output(display_name="latent", tooltip="What was painted; of a region, that part alone."),
                 inputs.report(),
             ],
         )
@@ -79,25 +96,56 @@ class AllInOne(io.ComfyNode):
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,
+        mask_area: MaskArea = "whole picture",
+        context: float = 0.5,
+        target: int = 512,
+        think: int = 0,
     ) -> io.NodeOutput:
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
-        fitted, fitted_mask, unfit = _fitted(image, mask, fit, host.vae_multiple(vae))
-        noised, _ = noise_latent(model, host.encode(vae, fitted), plan.sigmas, seed, fitted_mask)
+        multiple = host.vae_multiple(vae)
+        if mask_area == "region":
+            canvas = _region(image, mask, target, context, multiple)
+        else:
+            canvas = _fitted(image, mask, fit, multiple)
+        noised, _ = noise_latent(model, host.encode(vae, canvas.image), plan.sigmas, seed, canvas.mask)
         guidance = host.Guidance(model, positive, negative, cfg)
         chosen = host.Sampler.chosen(sampler_name, sampler)
-        latent, work, facts = sample_latent(guidance, chosen, noised, plan.sigmas, seed)
-        facts = plan.describe(host.noise_schedule(model)) | facts
-        result, text = unfit(host.decode(vae, latent)), report.text(work, **facts)
+        latent, work, facts = sample_latent(guidance, chosen, noised, plan.sigmas, seed, think=think)
+        result, about = canvas.back(host.decode(vae, latent))
+        text = report.text(work, **plan.describe(host.noise_schedule(model)), **facts, **about)
         return io.NodeOutput(result, latent, text, ui=host.before_after_panel(text, image, result))
 
 
-def _fitted(
-    image: torch.Tensor, mask: torch.Tensor | None, fit: str, multiple: int
-) -> tuple[torch.Tensor, torch.Tensor | None, Callable[[torch.Tensor], torch.Tensor]]:
-    """The picture and mask at sides the VAE takes whole, and the way back for the result."""
+@dataclass(frozen=True, eq=False, repr=False)
+class _Canvas:
+    """What is painted, with its mask, and the way back to the whole picture, with facts for the report."""
+
+    image: torch.Tensor
+    mask: torch.Tensor | None
+    back: Callable[[torch.Tensor], tuple[torch.Tensor, dict[str, Any]]]
+
+
+def _fitted(image: torch.Tensor, mask: torch.Tensor | None, fit: str, multiple: int) -> _Canvas:
+    """The whole picture at sides the VAE takes whole."""
     if fit == "off":
-        return image, mask, lambda result: result
+        return _Canvas(image, mask, lambda result: (result, {}))
     plan = plan_fit(image.shape[1], image.shape[2], fit=fit, multiple=multiple)
-    fitted, _ = apply_fit(image, plan)
-    return fitted, None if mask is None else fit_mask(mask, plan), lambda result: undo_fit(result, plan, image)
+    fitted_mask = None if mask is None else fit_mask(mask, plan)
+    return _Canvas(apply_fit(image, plan)[0], fitted_mask, lambda result: (undo_fit(result, plan, image), {}))
+
+
+def _region(image: torch.Tensor, mask: torch.Tensor | None, target: int, context: float, multiple: int) -> _Canvas:
+    """The part under the mask at the size it is painted at."""
+    if mask is None:
+        raise ValueError(
+            "mask_area is region, but no mask is connected: connect one to mask, or set mask_area to whole picture"
+        )
+    region = plan_region(image, mask, target, context, multiple)
+
+    def back(painted: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        result, outside = put_back(painted, region, image, "seamless")
+        whole = image.expand(len(result), -1, -1, -1)
+        return result, region.describe() | proof_outside(whole, result, outside)
+
+    return _Canvas(*cut_out(image[..., :3], region), back)

@@ -164,6 +164,46 @@ def blend(default: Blend) -> io.Combo.Input:
     )
 
 
+def target(tooltip: str = "") -> io.Int.Input:
+    """The size at which a part is painted."""
+    return io.Int.Input(
+        "target",
+        default=512,
+        min=0,
+        max=8192,
+        optional=bool(tooltip),
+        tooltip="Length of the part's longer side in pixels when it is painted. 512 suits SD1.5, 1024 suits SDXL, SD3 "
+        "and Flux. 0 keeps the picture's own scale." + tooltip,
+    )
+
+
+def context(tooltip: str = "") -> io.Float.Input:
+    """How much of its surroundings a part has."""
+    return io.Float.Input(
+        "context",
+        default=0.5,
+        min=0.0,
+        max=4.0,
+        step=0.05,
+        optional=bool(tooltip),
+        tooltip="How much of its surroundings the model sees on each side, as a share of the white part's longer side. "
+        "More context fits better, less gives finer detail." + tooltip,
+    )
+
+
+def think() -> io.Int.Input:
+    """Inner rounds at a mask."""
+    return io.Int.Input(
+        "think",
+        default=0,
+        min=0,
+        max=10,
+        optional=True,
+        tooltip="With a mask: how often each step is thought over, so that a model without inpaint training fits what "
+        "it paints to the picture around it. 1 doubles the time, 2 triples it. 0: off.",
+    )
+
+
 def readable(parse: Callable[[str], object], text: str | None) -> bool | str:
     """For ``validate_inputs``: True where a text can be parsed or comes through a link (None), else what is wrong."""
     try:

@@ -41,23 +41,8 @@ class CropForMask(io.ComfyNode):
                     tooltip="White where the picture may change. One box goes around all that is white. Several masks "
                     "for one picture give a part each, as a batch.",
                 ),
-                io.Int.Input(
-                    "target",
-                    default=512,
-                    min=0,
-                    max=8192,
-                    tooltip="Length of the part's longer side in pixels when it is painted. 512 suits SD1.5, 1024 "
-                    "suits SDXL, SD3 and Flux. 0 keeps the picture's own scale.",
-                ),
-                io.Float.Input(
-                    "context",
-                    default=0.5,
-                    min=0.0,
-                    max=4.0,
-                    step=0.05,
-                    tooltip="How much of its surroundings the model sees on each side, as a share of the white part's "
-                    "longer side. More context fits better, less gives finer detail.",
-                ),
+                inputs.target(),
+                inputs.context(),
                 io.Int.Input(
                     "multiple",
                     default=8,

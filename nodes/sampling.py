@@ -47,6 +47,7 @@ class GuidedSampler(io.ComfyNode):
                     "disable: take the samples as they are.",
                 ),
                 inputs.sampler(),
+                inputs.think(),
             ],
             outputs=[io.Latent.Output(display_name="latent"), inputs.report()],
         )
@@ -65,11 +66,12 @@ class GuidedSampler(io.ComfyNode):
         mask: torch.Tensor | None = None,
         add_noise: AddNoise = "auto",
         sampler: io.Sampler.Type | None = None,
+        think: int = 0,
     ) -> io.NodeOutput:
         report = Report(host.versions())
         guidance = host.Guidance(model, positive, negative, cfg)
         chosen = host.Sampler.chosen(sampler_name, sampler)
-        out, work, facts = sample_latent(guidance, chosen, latent, sigmas, seed, mask, add_noise)
+        out, work, facts = sample_latent(guidance, chosen, latent, sigmas, seed, mask, add_noise, think)
         seed_counts = facts["started_from"] == DRAWN_HERE or chosen.draws_noise
         text = report.text(work, **facts, seed_counts=seed_counts)
         return io.NodeOutput(out, text, ui=host.words_panel(text))
@@ -83,6 +85,7 @@ def sample_latent(
     seed: int,
     mask: torch.Tensor | None = None,
     add_noise: AddNoise = "auto",
+    think: int = 0,
 ) -> tuple[io.Latent.Type, Work, dict[str, Any]]:
     """A LATENT sampled from the first of the sigmas to the last, what it took, and facts for the report."""
     check_sigmas(sigmas)
@@ -92,7 +95,7 @@ def sample_latent(
     if opened.record is not None and opened.record.inverted and add_noise != "enable":
         _check_keeps_noise(sampler)
     progress = host.Progress(guidance.model, len(sigmas) - 1)
-    run = host.sample(guidance, sampler, sigmas, start, area, progress)
+    run = host.sample(guidance, sampler, sigmas, start, area, progress, think)
     facts = {
         "sampler": sampler.label,
         "cfg": guidance.cfg,
@@ -101,6 +104,7 @@ def sample_latent(
         "seed": seed,
         "started_from": started_from,
         "mask": area.kind,
+        "think": think,
     }
     return host.close_latent(latent, run.samples, _record_left(start, run, sigmas)), run.work, facts
 

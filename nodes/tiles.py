@@ -71,6 +71,24 @@ class TiledRefine(io.ComfyNode):
                 inputs.measure(),
                 inputs.step_count(),
                 inputs.sampler(),
+                io.Float.Input(
+                    "invert",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for one more "
+                    "call a step without guidance. 0: all of it is drawn. Higher keeps more of what the picture was, "
+                    "also at high strength; 1 adds the least detail.",
+                ),
+                io.Combo.Input(
+                    "match_colors",
+                    options=["off", "latent"],
+                    optional=True,
+                    tooltip="latent: each region gets back the colors of the enlarged picture, and keeps its new "
+                    "detail.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="image"), inputs.report()],
         )
@@ -97,6 +115,8 @@ class TiledRefine(io.ComfyNode):
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,
+        invert: float = 0.0,
+        match_colors: str = "off",
     ) -> io.NodeOutput:
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
@@ -107,13 +127,21 @@ class TiledRefine(io.ComfyNode):
         vae_tile = None if len(grid) == 1 else tile
         opened = host.open_clean_latent(model, host.encode(vae, picture, vae_tile), _on_canvas(mask, canvas))
         area = host.run_mask(opened.mask, opened.samples.shape)
-        start = host.Start(opened.samples, host.draw_noise(opened.samples, seed), opened.keys(seed))
         guidance = host.tiled(host.Guidance(model, positive, negative, cfg), grid)
+        drawn = host.draw_noise(opened.samples, seed)
+        noise, inverting = host.partly_inverted(
+            guidance, opened, plan.sigmas, drawn, invert if area.kind != "none" else 0.0
+        )
+        start = host.Start(opened.samples, noise, opened.keys(seed))
         run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
+        if match_colors != "off":
+            run = host.with_colors_of(opened, area, run, contrast=False)
         out = undo_fit(host.decode(vae, {"samples": run.samples}, vae_tile), canvas)
         facts = plan.describe(host.noise_schedule(model)) | tile_report(grid, unit)
         facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind}
-        text = report.text(run.work, **facts, tile_evaluations=run.work.calls * len(grid))
+        work = inverting + run.work
+        facts |= {"invert": invert, "match_colors": match_colors, "tile_evaluations": work.calls * len(grid)}
+        text = report.text(work, **facts)
         return io.NodeOutput(out, text, ui=host.before_after_panel(text, enlarged, out))
 
 

@@ -58,6 +58,13 @@ def test_a_latent_gets_the_colours_of_each_region_and_keeps_its_detail():
     assert match_channels(spoiled[:, :, None], reference[:, :, None]).shape == (2, 4, 1, 40, 40)
 
 
+def test_colors_without_contrast_leave_the_detail_as_strong_as_it_is():
+    reference, checks = torch.full((1, 2, 40, 40), 0.3), torch.ones(40, 40)
+    checks[::2, ::2] = checks[1::2, 1::2] = -1  # too fine to be a color
+    matched = match_channels(0.5 + 0.2 * checks.expand(1, 2, 40, 40), reference, contrast=False)
+    assert torch.allclose(matched[..., 8:32, 8:32], (0.3 + 0.2 * checks)[8:32, 8:32].expand(1, 2, 24, 24), atol=1e-3)
+
+
 def test_excluded_pixels_do_not_count():
     colours = torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     weight = (torch.arange(50) < 20).double()

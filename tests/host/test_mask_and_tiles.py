@@ -230,6 +230,33 @@ def test_masks_are_kept_and_named(refine):
     assert kept.shape == plain.shape
 
 
+@pytest.mark.parametrize("family", ["eps", "flow"])
+def test_more_inversion_keeps_more_of_the_picture(nodes, family):
+    model, clip, vae, _ = nodes["Img2ImgDemoCheckpoint"].execute(family).args
+    empty = stock.CLIPTextEncode().encode(clip, "")[0]
+    image = torch.cat(
+        [from_pillow(scene(random_attributes(seed), seed))[:, 16:112, :96] for seed in HELD_OUT_SEEDS[:2]]
+    )
+
+    def refined(image, strength, invert=0.0):
+        values = (1.0, strength, 6, 1.0, "euler", "normal", 5, 64, 16)
+        out = nodes["Img2ImgTiledRefine"].execute(image, vae, model, empty, empty, *values, invert=invert)
+        return out.args[0], json.loads(out.args[1])
+
+    source, far = refined(image, 0.0)[0], []
+    for invert in (0.0, 0.5, 1.0):
+        made, report = refined(image, 0.6, invert)
+        far.append(float((made - source).square().mean()))
+        assert report["model_calls"] == (13 if invert else 6)  # the first of an inversion's steps asks twice
+    assert far[0] > far[1] > far[2]
+    assert torch.allclose(made[:1], refined(image[:1], 0.6, 1.0)[0], atol=1e-4)
+
+
+def test_colors_may_be_brought_back(refine):
+    model, image = random_model("eps"), picture(96, 96)
+    assert not torch.equal(*(refine(image, model, match_colors=how)[0] for how in ("off", "latent")))
+
+
 def test_an_overlap_as_large_as_a_tile_is_refused(refine):
     with pytest.raises(ValueError, match="overlap is 8, but a tile is 8"):
         refine(picture(96, 96), random_model("eps"), overlap=64)

@@ -7,6 +7,8 @@ import torch
 from img2img_studio.core.sheet import from_pillow
 from img2img_studio.demo.scene import HELD_OUT_SEEDS, random_attributes, scene
 
+import nodes as stock
+
 
 def picture(height, width, batch=1, channels=3):
     return torch.rand(batch, height, width, channels, generator=torch.Generator().manual_seed(height + width))
@@ -133,3 +135,38 @@ def test_there_and_back_a_scene_is_itself(nodes):
     part, _, info = nodes["Img2ImgCropForMask"].execute(image, mask, 256, 0.5).args
     whole = nodes["Img2ImgUncropForMask"].execute(part, info, image).args[0]
     assert float((whole - image).abs().mean()) < 0.003
+
+
+@pytest.fixture(scope="module")
+def toy(nodes):
+    model, clip, vae, _ = nodes["Img2ImgDemoCheckpoint"].execute("eps").args
+    return model, vae, *(stock.CLIPTextEncode().encode(clip, text)[0] for text in ("a red house", ""))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_region_of_all_in_one_is_crop_and_uncrop(nodes, toy, channels):
+    """The same picture as Crop for Mask, All in One on the part, and Uncrop for Mask; the outside is proven."""
+    model, vae, red, empty = toy
+    image, mask = picture(96, 120, channels=channels), MASKS["in the middle"]
+
+    def paint(image, mask, **options):
+        settings = (0.8, 2, 3.0, "euler", "normal", 5)
+        return nodes["Img2ImgAllInOne"].execute(image, model, vae, red, empty, *settings, mask=mask, **options).args
+
+    whole, latent, report = paint(image, mask, mask_area="region", context=0.3, target=64)
+    facts = json.loads(report)
+    part, part_mask, info = nodes["Img2ImgCropForMask"].execute(image, mask, 64, 0.3).args
+    painted, its_latent, _ = paint(part[..., :3], part_mask)
+    expected, _ = nodes["Img2ImgUncropForMask"].execute(painted, info, image).args
+    assert torch.equal(whole, expected)
+    assert torch.equal(latent["samples"], its_latent["samples"])
+    assert facts["outside"]["changed"] == facts["outside"]["changed_8bit"] == 0
+    assert facts["painted_at"] == {"height": part.shape[1], "width": part.shape[2]}
+    assert not torch.equal(paint(image, mask)[0], whole)
+
+
+def test_a_region_needs_a_mask(nodes, toy):
+    model, vae, red, empty = toy
+    settings = (0.8, 2, 3.0, "euler", "normal", 5)
+    with pytest.raises(ValueError, match="mask_area is region, but no mask is connected"):
+        nodes["Img2ImgAllInOne"].execute(picture(64, 64), model, vae, red, empty, *settings, mask_area="region")

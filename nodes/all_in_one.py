@@ -31,6 +31,7 @@ class AllInOne(io.ComfyNode):
             node_id="Img2ImgAllInOne",
             display_name="Image to Image (All in One)",
             category="img2img",
+            folded=["context", "target", "think"],
             search_aliases=["img2img", "image to image", "simple", "ksampler", "inpaint", "denoise"],
             description="Picture in, picture out: encodes, noises, samples under the prompt and decodes. The same "
             "bits as the chain of single nodes.",

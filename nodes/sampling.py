@@ -26,6 +26,7 @@ class GuidedSampler(io.ComfyNode):
             node_id="Img2ImgGuidedSampler",
             display_name="Guided Sampler",
             category="img2img/sampling",
+            folded=["think"],
             search_aliases=["ksampler", "sampler", "img2img", "denoise", "inpaint", "SDEdit"],
             description="Denoises a latent from Noise Latent under a prompt. With a plain latent it adds the noise "
             "itself, as KSampler does.",

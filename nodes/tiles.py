@@ -25,7 +25,7 @@ class TiledRefine(io.ComfyNode):
             display_name="Upscale",
             category="img2img/sampling",
             search_aliases=["upscale", "ultimate sd upscale", "tiled diffusion", "hires fix", "tile", "multidiffusion"],
-            folded=["overlap"],
+            folded=["overlap", "match_colors"],
             description="Enlarges a picture and repaints it at low strength for detail. All tiles are cut from one "
             "noised picture and blended at every step, so there are no seams and no repeated noise.",
             inputs=[

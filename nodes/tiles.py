@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.fit import Borders, Fit, Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
-from ..core.report import Report
+from ..core.report import Report, Work
 from ..core.schedule import Measure, StepCount, StrengthSettings
 from ..core.tiles import plan_tiles, tile_report
 from . import inputs
@@ -121,28 +121,32 @@ class TiledRefine(io.ComfyNode):
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
         chosen, unit = host.Sampler.chosen(sampler_name, sampler), host.vae_multiple(vae)
-        enlarged = _enlarged(image[..., :3], scale, upscale_model)
-        picture, canvas = _on_whole_cells(enlarged, unit)
+        picture, canvas = _on_whole_cells(enlarged := _enlarged(image[..., :3], scale, upscale_model), unit)
         grid = plan_tiles(picture.shape[1] // unit, picture.shape[2] // unit, max(1, tile // unit), overlap // unit)
         vae_tile = None if len(grid) == 1 else tile
         opened = host.open_clean_latent(model, host.encode(vae, picture, vae_tile), _on_canvas(mask, canvas))
         area = host.run_mask(opened.mask, opened.samples.shape)
         guidance = host.tiled(host.Guidance(model, positive, negative, cfg), grid)
-        drawn = host.draw_noise(opened.samples, seed)
-        noise, inverting = host.partly_inverted(
-            guidance, opened, plan.sigmas, drawn, invert if area.kind != "none" else 0.0
-        )
-        start = host.Start(opened.samples, noise, opened.keys(seed))
+        start, inverting = _start(guidance, opened, plan.sigmas, seed, 0.0 if area.kind == "none" else invert)
         run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
         if match_colors != "off":
             run = host.with_colors_of(opened, area, run, contrast=False)
         out = undo_fit(host.decode(vae, {"samples": run.samples}, vae_tile), canvas)
         facts = plan.describe(host.noise_schedule(model)) | tile_report(grid, unit)
-        facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind}
+        facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind, "invert": invert}
         work = inverting + run.work
-        facts |= {"invert": invert, "match_colors": match_colors, "tile_evaluations": work.calls * len(grid)}
+        facts |= {"match_colors": match_colors, "tile_evaluations": work.calls * len(grid)}
         text = report.text(work, **facts)
         return io.NodeOutput(out, text, ui=host.before_after_panel(text, enlarged, out))
+
+
+def _start(
+    guidance: host.Guidance, opened: host.OpenLatent, sigmas: torch.Tensor, seed: int, invert: float
+) -> tuple[host.Start, Work]:
+    """The enlarged picture and the noise to start from, and what finding a share of it by inversion took."""
+    drawn = host.draw_noise(opened.samples, seed)
+    noise, work = host.partly_inverted(guidance, opened, sigmas, drawn, invert)
+    return host.Start(opened.samples, noise, opened.keys(seed)), work
 
 
 def _on_whole_cells(image: torch.Tensor, unit: int) -> tuple[torch.Tensor, Fit]:

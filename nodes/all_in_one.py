@@ -114,7 +114,7 @@ class AllInOne(io.ComfyNode):
         chosen = host.Sampler.chosen(sampler_name, sampler)
         latent, work, facts = sample_latent(guidance, chosen, noised, plan.sigmas, seed, think=think)
         result, about = canvas.back(host.decode(vae, latent))
-        text = report.text(work, **plan.describe(host.noise_schedule(model)), **facts, **about)
+        text = report.text(work, **(plan.describe(host.noise_schedule(model)) | facts | about))
         return io.NodeOutput(result, latent, text, ui=host.before_after_panel(text, image, result))
 
 

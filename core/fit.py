@@ -220,6 +220,12 @@ def resize(image: Tensor, size: Size, box: Box | None = None) -> Tensor:
     return torch.from_numpy(result).to(image)
 
 
+def size_in_words(image: Tensor) -> str:
+    """How large pictures [B, H, W, C] are and how many, for messages."""
+    count = f"{len(image)} pictures of " if len(image) > 1 else ""
+    return f"{count}{image.shape[2]} x {image.shape[1]} pixels"
+
+
 def _scaled(size: Size, scale: Fraction) -> Size:
     """A size times a factor, in whole pixels, at least one."""
     return Size(*(max(1, round(side * scale)) for side in size))

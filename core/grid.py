@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from .text import parse_numbers, parse_seeds, parse_strengths, words
@@ -70,11 +71,16 @@ def _names(text: str, where: str, known: Sequence[str]) -> list[str]:
     found = []
     for word, position in words(text):
         if word not in known:
-            raise ValueError(
-                f"{where}: {word!r} at character {position} is unknown here; choose from {', '.join(known)}"
-            )
+            raise ValueError(f"{where}: {word!r} at character {position} is unknown here; {_instead(word, known)}")
         found.append(word)
     return found
+
+
+def _instead(word: str, known: Sequence[str]) -> str:
+    """What may have been meant, or else all there is: "Euler a" is euler_ancestral."""
+    typed = word.lower().replace(" ", "_")
+    like = [name for name in known if name.startswith(typed)] or get_close_matches(typed, known, 3)
+    return f"did you mean {' or '.join(like[:3])}?" if like else f"choose from {', '.join(known)}"
 
 
 def plan_cells(rows: Axis, columns: Axis, shared: Cell) -> list[Cell]:

@@ -26,9 +26,9 @@ def parse_strengths(text: str, name: str = "strengths") -> list[float]:
             part = _strength_range(word) if "x" in word else [float(word)]
         except ValueError:
             way_out = "write numbers from 0 to 1 separated by commas, like 0.6, 0.4, 0.2, or a range like 0.7..0.3 x5"
-            raise _fault(name, word, position, way_out) from None
+            raise _fault(name, word, position, way_out, text) from None
         if not all(0.0 <= strength <= 1.0 for strength in part):
-            raise _fault(name, word, position, "a strength lies between 0 and 1")
+            raise _fault(name, word, position, "a strength lies between 0 and 1", text)
         strengths.extend(part)
         if len(strengths) > MOST_STRENGTHS:
             raise _fault(name, word, position, f"at most {MOST_STRENGTHS} strengths fit in one list")
@@ -58,9 +58,10 @@ def parse_numbers(text: str, name: str, low: float, high: float, whole: bool = F
         try:
             number = float(int(word)) if whole else float(word)
         except ValueError:
-            raise _fault(name, word, position, f"write {kind} from {low:g} to {high:g} separated by commas") from None
+            way_out = f"write {kind} from {low:g} to {high:g} separated by commas"
+            raise _fault(name, word, position, way_out, text) from None
         if not low <= number <= high:
-            raise _fault(name, word, position, f"it must lie between {low:g} and {high:g}")
+            raise _fault(name, word, position, f"it must lie between {low:g} and {high:g}", text)
         numbers.append(number)
     return numbers
 
@@ -105,5 +106,9 @@ def words(text: str) -> list[tuple[str, int]]:
     return [(match[0].strip(), match.start() + 1) for match in re.finditer(r"[^,;\n\s][^,;\n]*", text)]
 
 
-def _fault(name: str, word: str, position: int, way_out: str) -> ValueError:
+def _fault(name: str, word: str, position: int, way_out: str, text: str = "") -> ValueError:
+    """What is wrong with a word of ``text``; "0,3" in it is taken for a decimal comma, which is where it came apart."""
+    comma = re.search(r"(?<![\d.,])0,\d+", text)
+    if comma:
+        way_out = f"{comma[0]} is read as two numbers; with a point, write {comma[0].replace(',', '.')}"
     return ValueError(f"{name}: {word!r} at character {position} is not understood; {way_out}")

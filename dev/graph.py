@@ -113,13 +113,13 @@ class Graph:
         data["properties"] = {"Node name for S&R": kind, **origin} | ({"models": [models]} if models else {})
         data["inputs"] = [
             self._input(data["id"], slot, name, spec, values)
-            for slot, (name, spec) in enumerate(sorted(inputs.items(), key=lambda item: _is_widget(item[1])))
+            for slot, (name, spec) in enumerate(sorted(inputs.items(), key=lambda item: is_widget(item[1])))
         ]
         data["outputs"] = [
             {"name": name, "type": type_, "slot_index": slot, "links": []}
             for slot, (name, type_) in enumerate(zip(schema["output_name"], schema["output"], strict=True))
         ]
-        widgets = {name: _widget_values(kind, name, spec, values) for name, spec in inputs.items() if _is_widget(spec)}
+        widgets = {name: _widget_values(kind, name, spec, values) for name, spec in inputs.items() if is_widget(spec)}
         data["widgets_values"] = [value for saved in widgets.values() for value in saved]
         data["widgets_values_named"] = {name: saved[0] for name, saved in widgets.items()}
         self.nodes.append(Node(data))
@@ -191,7 +191,7 @@ class Graph:
             link = len(self.links) + 1
             self.links.append([link, value.node, value.slot, node, slot, value.type])
             self._starts_at(value).append(link)
-        widget = {"widget": {"name": name}} if _is_widget(spec) else {}
+        widget = {"widget": {"name": name}} if is_widget(spec) else {}
         return {"name": name, "type": _type(spec), "link": link} | widget
 
 
@@ -200,7 +200,8 @@ def _type(spec: list[Any]) -> str:
     return spec[0] if isinstance(spec[0], str) else "COMBO"
 
 
-def _is_widget(spec: list[Any]) -> bool:
+def is_widget(spec: list[Any]) -> bool:
+    """Whether an input can be typed in the node, rather than only come through a wire."""
     options = spec[1] if len(spec) > 1 else {}
     return _type(spec) in WIDGET_TYPES and not options.get("forceInput")
 
@@ -231,7 +232,7 @@ def _widget_values(kind: str, name: str, spec: list[Any], values: dict[str, Any]
 
 def _height(kind: str, inputs: dict[str, Any], outputs: int, width: int) -> int:
     """Room for the slots, the widgets, and what the node shows in its body."""
-    widgets = [spec for spec in inputs.values() if _is_widget(spec)]
+    widgets = [spec for spec in inputs.values() if is_widget(spec)]
     texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in widgets)
     height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + 20
     height += WIDGET * sum(bool(len(spec) > 1 and spec[1].get("control_after_generate")) for spec in widgets)

@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
+from ..core.fit import size_in_words
 from ..core.mask import resized_mask
 from ..core.metrics import changed_pixels, masked_pair, mse, psnr, ssim
 from ..core.placing import beside
@@ -129,7 +130,7 @@ def _same_shape(image_a: torch.Tensor, image_b: torch.Tensor) -> tuple[torch.Ten
     first, second = image_a[..., :3], beside(image_a, image_b)[..., :3]
     if first.shape[1:] != second.shape[1:] or (len(first) != len(second) and 1 not in (len(first), len(second))):
         raise ValueError(
-            f"image_b: its shape {list(image_b.shape)} does not go with image_a's {list(image_a.shape)}; bring both to "
-            f"one size, with as many pictures or a single one"
+            f"image_b: it is {size_in_words(image_b)}, but image_a is {size_in_words(image_a)}; bring both to one "
+            f"size, with as many pictures or a single one"
         )
     return torch.broadcast_tensors(first, second)

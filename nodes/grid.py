@@ -112,13 +112,10 @@ class StrengthGrid(io.ComfyNode):
         row_values: str | None = None,
         columns: str | None = None,
         column_values: str | None = None,
-    ) -> bool | str:
-        if rows is None or row_values is None or columns is None or column_values is None:
-            return True
-        try:
+    ) -> bool:
+        if rows is not None and row_values is not None and columns is not None and column_values is not None:
+            # It raises: what is returned, ComfyUI says once for each of these inputs.
             plan_cells(*read_axes(rows, row_values, columns, column_values), UNCHANGED)
-        except ValueError as error:
-            return str(error)
         return True
 
     @classmethod

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..core.fit import FILLS, Borders, Size, apply_fit, plan_canvas
+from ..core.fit import FILLS, Borders, Size, apply_fit, plan_canvas, size_in_words
 from ..core.mask import composite, resized_mask, soften_outwards
 from ..core.metrics import proof_outside
 from ..core.placing import beside
@@ -76,8 +76,8 @@ def _pair(original: torch.Tensor, edited: torch.Tensor) -> tuple[torch.Tensor, t
     """Both pictures without transparency, the original repeated for every edited one."""
     if original.shape[1:3] != edited.shape[1:3] or len(original) not in (1, len(edited)):
         raise ValueError(
-            f"edited: its shape {list(edited.shape)} does not go with the original's {list(original.shape)}; bring "
-            f"both to one size, with Fit Image before the VAE and Unfit Image after it"
+            f"edited: it is {size_in_words(edited)}, but the original is {size_in_words(original)}; bring both to one "
+            f"size, with Fit Image before the VAE and Unfit Image after it"
         )
     return original[..., :3].expand(len(edited), -1, -1, -1), edited[..., :3].to(original)
 

@@ -48,13 +48,9 @@ class StyleBatch(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, styles: str | None = None, template: str | None = None) -> bool | str:
-        if styles is None or template is None:
-            return True
-        try:
-            parse_styles(styles, template)
-        except ValueError as error:
-            return str(error)
+    def validate_inputs(cls, styles: str | None = None, template: str | None = None) -> bool:
+        if styles is not None and template is not None:
+            parse_styles(styles, template)  # raises: what is returned, ComfyUI says once for each of these inputs
         return True
 
     @classmethod

@@ -11,7 +11,7 @@ from .. import host
 from ..core.fit import Borders, Fit, Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
 from ..core.report import Report, Work
 from ..core.schedule import Measure, StepCount, StrengthSettings
-from ..core.tiles import plan_tiles, tile_report
+from ..core.tiles import TileGrid, plan_tiles, tile_report
 from . import inputs
 
 
@@ -122,7 +122,7 @@ class TiledRefine(io.ComfyNode):
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
         chosen, unit = host.Sampler.chosen(sampler_name, sampler), host.vae_multiple(vae)
         picture, canvas = _on_whole_cells(enlarged := _enlarged(image[..., :3], scale, upscale_model), unit)
-        grid = plan_tiles(picture.shape[1] // unit, picture.shape[2] // unit, max(1, tile // unit), overlap // unit)
+        grid = _grid(picture, tile, overlap, unit)
         vae_tile = None if len(grid) == 1 else tile
         opened = host.open_clean_latent(model, host.encode(vae, picture, vae_tile), _on_canvas(mask, canvas))
         area = host.run_mask(opened.mask, opened.samples.shape)
@@ -147,6 +147,17 @@ def _start(
     drawn = host.draw_noise(opened.samples, seed)
     noise, work = host.partly_inverted(guidance, opened, sigmas, drawn, invert)
     return host.Start(opened.samples, noise, opened.keys(seed)), work
+
+
+def _grid(picture: torch.Tensor, tile: int, overlap: int, unit: int) -> TileGrid:
+    """The tiles of a picture in the cells of its latent, ``unit`` pixels each; ValueError where they would not meet."""
+    side, reach = max(1, tile // unit), overlap // unit
+    if reach >= side:
+        raise ValueError(
+            f"overlap: it is {overlap} pixels, but a tile is {tile}; make it smaller than the tile, an eighth of it is "
+            f"a good one"
+        )
+    return plan_tiles(picture.shape[1] // unit, picture.shape[2] // unit, side, reach)
 
 
 def _on_whole_cells(image: torch.Tensor, unit: int) -> tuple[torch.Tensor, Fit]:

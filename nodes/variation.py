@@ -115,9 +115,10 @@ class VariationBatch(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, seeds: str | None = None, strengths: str | None = None) -> bool | str:
-        read_seeds = inputs.readable(parse_seeds, seeds)
-        return inputs.readable(parse_strengths, strengths) if read_seeds is True else read_seeds
+    def validate_inputs(cls, seeds: str | None = None, strengths: str | None = None) -> bool:
+        parse_seeds(seeds or "")  # raises: what is returned, ComfyUI says once for each of these inputs
+        parse_strengths(strengths or "")
+        return True
 
     @classmethod
     def execute(

@@ -29,6 +29,8 @@ def test_axis_values(name, text, values):
     ("name", "text", "message"),
     [
         ("sampler", "euler, fast", "row_values: 'fast' at character 8 is unknown here; choose from euler, ddim"),
+        ("sampler", "Euler", r"'Euler' at character 1 is unknown here; did you mean euler\?"),
+        ("sampler", "ddin", r"did you mean ddim\?"),
         ("steps", "10, 2.5", "row_values: '2.5' at character 5"),
         ("steps", "0", "row_values: '0' at character 1"),
         ("cfg", "1, x", "row_values: 'x' at character 4"),

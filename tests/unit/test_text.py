@@ -50,3 +50,14 @@ def test_a_wrong_strength_is_named_with_its_place(text, word, place):
 def test_a_wrong_seed_is_refused(text):
     with pytest.raises(ValueError, match=r"seeds: .* at character 1 "):
         parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["0,3; 0,6", "0,35", "0.5\n0,25"])
+def test_a_decimal_comma_is_guessed(text):
+    with pytest.raises(ValueError, match=r"0,(\d+) is read as two numbers; with a point, write 0\.\1"):
+        parse_strengths(text)
+
+
+def test_a_list_without_spaces_is_no_decimal_comma():
+    assert parse_strengths("0.2,0.3,1") == [0.2, 0.3, 1.0]
+    assert parse_strengths("1,0") == [1.0, 0.0]

@@ -49,21 +49,29 @@ def decibels(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @dataclass(frozen=True)
 class Edit:
-    """A scene, and what it becomes when the attribute `name` changes; both in the layout of `seed`."""
+    """A scene, and what it becomes when the attributes `names` change; both in the layout of `seed`."""
 
     seed: int
-    name: str
+    names: tuple[str, ...]
     source: Attributes
     target: Attributes
 
 
-def held_out_edits(count: int, first: int = 0) -> list[Edit]:
-    """Edits of one attribute each, the five attributes in turn, on held-out scenes."""
-    names = list(WORDS)
+LOCAL = ("colour", "kind")
+"""The attributes that stand in one place of a picture; the others are everywhere."""
+
+
+def held_out_edits(count: int, first: int = 0, attributes: int = 1) -> list[Edit]:
+    """Edits of one attribute each (or of more at once, or of none), the five attributes in turn, on held-out scenes."""
+    every = list(WORDS)
     edits = []
     for index, (source, seed) in enumerate(held_out(count, first)):
-        name = names[index % len(names)]
-        edits.append(Edit(seed, name, source, edited(source, name, seed)))
+        skip = 1 + index // len(every) % (len(every) - 1)  # so that every pair comes up
+        names = tuple(every[(index + which * skip) % len(every)] for which in range(attributes))
+        target = source
+        for name in names:
+            target = edited(target, name, seed)
+        edits.append(Edit(seed, names, source, target))
     return edits
 
 
@@ -71,13 +79,16 @@ def held_out_edits(count: int, first: int = 0) -> list[Edit]:
 class Score:
     """How well edits came out, on average.
 
-    psnr, ssim: against the true target
-    kept:       PSNR in dB where the true target is the source, over the edits that leave such a part
-    success:    share of edits whose changed attribute reads as asked
+    psnr, ssim:    against the true target
+    local, global_: the same PSNR, of the edits in one place and of those everywhere; nan where there are none
+    kept:          PSNR in dB where the true target is the source, over the edits that leave such a part
+    success:       share of edits whose changed attributes all read as asked
     """
 
     psnr: float
     ssim: float
+    local: float
+    global_: float
     kept: float
     success: float
 
@@ -85,8 +96,8 @@ class Score:
 class Edits:
     """Edits with their pictures: where they start, and where they should arrive."""
 
-    def __init__(self, count: int, first: int = 0) -> None:
-        self.edits = held_out_edits(count, first)
+    def __init__(self, count: int, first: int = 0, attributes: int = 1) -> None:
+        self.edits = held_out_edits(count, first, attributes)
         self.sources: list[Scene] = [(edit.source, edit.seed) for edit in self.edits]
         self.targets: list[Scene] = [(edit.target, edit.seed) for edit in self.edits]
         self.before, self.truth = drawn(self.sources), drawn(self.targets)
@@ -96,14 +107,23 @@ class Edits:
         """Judge what came out of the edits, IMAGE [n, H, W, 3]."""
         parts = zip(pictures, self.truth, self.same, strict=True)
         kept = [decibels(a[same], b[same]) for a, b, same in parts if same.double().mean() >= LEAST_KEPT]
+        near = [decibels(a, b) for a, b in zip(pictures, self.truth, strict=True)]
+        local = [set(edit.names) <= set(LOCAL) for edit in self.edits]
         right = reader.right(pictures, [edit.target for edit in self.edits])
         names = list(WORDS)
+        arrived = [all(right[row, names.index(name)] for name in edit.names) for row, edit in enumerate(self.edits)]
         return Score(
-            statistics.mean(decibels(a, b) for a, b in zip(pictures, self.truth, strict=True)),
+            statistics.mean(near),
             ssim(pictures, self.truth),
-            statistics.mean(kept),
-            statistics.mean(float(right[row, names.index(edit.name)]) for row, edit in enumerate(self.edits)),
+            _mean([one for one, here in zip(near, local, strict=True) if here]),
+            _mean([one for one, here in zip(near, local, strict=True) if not here]),
+            _mean(kept),
+            statistics.mean(map(float, arrived)),
         )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.mean(values) if values else math.nan
 
 
 class Toy:

@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from ..core.sheet import labelled_row
+from ..demo.scene import Attributes, scene
 from . import chromium, comfyui
 from .demo import OUTPUT
 from .frontend import Frontend
@@ -26,11 +27,16 @@ HELP = comfyui.ROOT / "js" / "docs"
 WORKFLOW = "Try it without a model"
 PHOTOGRAPH = comfyui.ROOT / "demo" / "photograph.jpg"
 PHOTOGRAPH_PROMPT = "an oil painting of a yellow tree at sunset in autumn"
-SHOWN = "a flat picture of a red house in summer by day"
-EDITS = {
-    "blue": "a flat picture of a blue house in summer by day",
-    "winter": "a flat picture of a red house in winter by day",
+SHOWN = {
+    "house": "a flat picture of a red house in summer by day",
+    "car": "a flat picture of a red car in summer by day",
 }
+EDITS = {
+    "blue": ("house", "a flat picture of a blue house in summer by day"),
+    "winter": ("house", "a flat picture of a red house in winter by day"),
+    "blue car": ("car", "a flat picture of a blue car in summer by day"),
+}
+CAR_SEED = 1_020_003
 
 
 def main() -> None:
@@ -99,46 +105,61 @@ def photograph_prompt(name: str, strengths: dict[str, float]) -> dict[str, Any]:
 
 
 def save_edits(server: Server) -> None:
-    """The drawing edited by words, where the prompts disagree about it, and its detail given back."""
-    run = server.run(edits_prompt())
+    """Drawings edited by words, where the prompts disagree about one, and detail given back."""
+    with TemporaryDirectory() as folder:
+        car = Path(folder) / "a red car.png"
+        scene(Attributes(kind="car"), CAR_SEED).save(car)
+        run = server.run(edits_prompt(server.upload(car)))
     blue, winter = "red house to blue", "summer to winter"
     rows = {
-        "edit_by_words": {"toy": "the drawing", "blue": blue, "winter": winter},
-        "mask_by_words": {"toy": "the drawing", "blue mask": blue, "winter mask": winter},
-        "restore_detail": {"toy": "the drawing", "blue": "Edit by Words", "blue restored": "with Restore Detail"},
-    }
-    for name, row in rows.items():
+        HELP / "edit_by_words.jpg": {"house": "the drawing", "blue": blue, "winter": winter},
+        HELP / "mask_by_words.jpg": {"house": "the drawing", "blue mask": blue, "winter mask": winter},
+        HELP / "restore_detail.jpg": {
+            "house": "the drawing", "blue": "Edit by Words", "blue restored": "with Restore Detail",
+        },
+        PICTURES / "edit_by_words.jpg": {
+            "car": "before", "blue car restored": "red car to blue",
+            "house": "before", "blue restored": blue,
+        },
+    }  # fmt: skip
+    for path, row in rows.items():
         pictures = [server.images(run, f"{key} shown")[0] for key in row]
-        labelled_row(pictures, [*row.values()], 192, centered=True).save(HELP / f"{name}.jpg", quality=88)
-    shutil.copy(HELP / "restore_detail.jpg", PICTURES / "edit_by_words.jpg")
+        labelled_row(pictures, [*row.values()], 192, centered=True).save(path, quality=88)
 
 
-def edits_prompt() -> dict[str, Any]:
-    """The toy's drawing under each of `EDITS`: the edit, its mask found beforehand, and its detail given back."""
-    models: dict[str, Any] = {"model": ["toy", 0], "source": ["source", 0], "latent": ["latent", 0]}
-    plain = {"scheduler": "normal", "seed": 0}
+def edits_prompt(car: str) -> dict[str, Any]:
+    """Each of `EDITS` by the toy: the edit, its mask found beforehand, and its detail given back.
+
+    car: the uploaded drawing of a car; the house is the toy's own drawing
+    """
+    given: dict[str, list[Any]] = {"house": ["toy", 3], "car": ["loaded", 0]}
+    plain = {"model": ["toy", 0], "scheduler": "normal", "seed": 0}
     measured = {"steps": 14, "strength": 1.0, "cfg": 1.0, "source_cfg": 1.0}
-    editing = {**models, **plain, **measured, "negative": ["source", 0]}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "toy": ("Img2ImgDemoCheckpoint", {"family": "eps"}),
-        "source": ("CLIPTextEncode", {"clip": ["toy", 1], "text": SHOWN}),
-        "latent": ("VAEEncode", {"pixels": ["toy", 3], "vae": ["toy", 2]}),
-        "toy shown": ("PreviewImage", {"images": ["toy", 3]}),
+        "loaded": ("LoadImage", {"image": car}),
     }
-    for key, text in EDITS.items():
-        wanted = {"positive": [f"{key} said", 0]}
-        restoring = {"original": ["toy", 3], "edited": [key, 0], "vae": ["toy", 2]}
+    for key, image in given.items():
+        nodes |= {
+            f"{key} said": ("CLIPTextEncode", {"clip": ["toy", 1], "text": SHOWN[key]}),
+            f"{key} latent": ("VAEEncode", {"pixels": image, "vae": ["toy", 2]}),
+            f"{key} shown": ("PreviewImage", {"images": image}),
+        }
+    for key, (before, text) in EDITS.items():
+        wanted = {"source": [f"{before} said", 0], "latent": [f"{before} latent", 0], "positive": [f"{key} said", 0]}
+        editing = {**plain, **wanted, **measured, "negative": [f"{before} said", 0]}
+        restoring = {"original": given[before], "edited": [key, 0], "vae": ["toy", 2]}
         nodes |= {
             f"{key} said": ("CLIPTextEncode", {"clip": ["toy", 1], "text": text}),
-            f"{key} edit": ("Img2ImgPromptEdit", {**editing, **wanted}),
+            f"{key} edit": ("Img2ImgPromptEdit", editing),
             key: ("VAEDecode", {"samples": [f"{key} edit", 0], "vae": ["toy", 2]}),
             f"{key} restored": ("Img2ImgRestoreDetail", restoring),
-            f"{key} found": ("Img2ImgPromptMask", {**models, **plain, **wanted, "threshold": 0.4}),
+            f"{key} found": ("Img2ImgPromptMask", {**plain, **wanted, "threshold": 0.4}),
             f"{key} mask": ("MaskToImage", {"mask": [f"{key} found", 0]}),
         }
         shown = (key, f"{key} restored", f"{key} mask")
         nodes |= {f"{one} shown": ("PreviewImage", {"images": [one, 0]}) for one in shown}
-    return {key: {"class_type": kind, "inputs": given} for key, (kind, given) in nodes.items()}
+    return {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in nodes.items()}
 
 
 def save_graph(server: Server) -> None:

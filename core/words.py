@@ -89,7 +89,8 @@ def _mask(facts: Facts) -> Iterable[str]:
         outside = facts["outside"]
         yield f"outside the mask {outside['changed']:,} of {outside['pixels']:,} pixels changed"
     elif facts.get("mask") in ("hard", "soft"):
-        yield "painted under the mask only"
+        rest = "; the rest went through the VAE" if "through_vae" in facts else " only"
+        yield f"painted under the mask{rest}"
     elif facts.get("mask") == "none":
         yield "the mask is black all over: nothing may change"
     if "share" in facts:

@@ -58,10 +58,20 @@ async function copySeed(tile, button) {
   }, COPIED_MS);
 }
 
-/** What can be scrolled takes the wheel, with which the canvas would zoom; Nodes 2.0 asks for the attribute. */
+/**
+ * What can be scrolled takes the wheel, with which the canvas would zoom; Nodes 2.0 asks for the attribute, and newer
+ * ones for the focus as well, which is not taken from what someone is typing in.
+ */
 function takeWheel(element) {
   const scrolls = () => element.scrollHeight > element.clientHeight;
-  element.addEventListener("pointerenter", () => (element.dataset.captureWheel = scrolls()));
+  element.tabIndex = 0;
+  element.addEventListener("pointerenter", () => {
+    element.dataset.captureWheel = scrolls();
+    if (scrolls() && !document.activeElement?.matches("input, textarea, [contenteditable]")) {
+      element.focus({ preventScroll: true });
+    }
+  });
+  element.addEventListener("pointerleave", () => element.blur());
   element.addEventListener("wheel", (event) => scrolls() && event.stopPropagation());
 }
 

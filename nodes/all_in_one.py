@@ -129,11 +129,12 @@ class _Canvas:
 
 def _fitted(image: torch.Tensor, mask: torch.Tensor | None, fit: str, multiple: int) -> _Canvas:
     """The whole picture at sides the VAE takes whole."""
+    through_vae = {"through_vae": True}  # what lies outside the mask was decoded as well
     if fit == "off":
-        return _Canvas(image, mask, lambda result: (result, {}))
+        return _Canvas(image, mask, lambda result: (result, through_vae))
     plan = plan_fit(image.shape[1], image.shape[2], fit=fit, multiple=multiple)
     fitted_mask = None if mask is None else fit_mask(mask, plan)
-    return _Canvas(apply_fit(image, plan)[0], fitted_mask, lambda result: (undo_fit(result, plan, image), {}))
+    return _Canvas(apply_fit(image, plan)[0], fitted_mask, lambda result: (undo_fit(result, plan, image), through_vae))
 
 
 def _region(image: torch.Tensor, mask: torch.Tensor | None, target: int, context: float, multiple: int) -> _Canvas:

@@ -33,7 +33,7 @@ class VariationBatch(io.ComfyNode):
             display_name="Variation Batch",
             category="img2img/sampling",
             search_aliases=["variations", "batch", "seeds", "subseed", "variation seed", "img2img batch"],
-            folded=["seeds", "strengths", "first_item", "batch_limit"],
+            folded=["seeds", "strengths", "first_item", "batch_limit", "chosen"],
             description="Makes several versions of a picture, one for each seed. Each is the same picture alone, in "
             "any batch, or on another machine: note its seed and make it again.",
             inputs=[

@@ -38,6 +38,7 @@ def test_the_proof_counts_the_pixels_outside():
     [
         ({"seed": 5, "seed_counts": False}, "This seed did nothing: the noise came with the latent"),
         ({"seed": 5, "seed_counts": True, "mask": "soft"}, "Seed 5; painted under the mask only"),
+        ({"mask": "hard", "through_vae": True}, "Painted under the mask; the rest went through the VAE"),
         ({"method": "ddim", "seed": 5, "strength": 0.8}, "Strength 0.8"),
         ({"inversion": {"strength": 0.8, "seed": 5}, "preserve": 0.6}, "Strength 0.8"),
         (

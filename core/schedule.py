@@ -56,6 +56,11 @@ class NoiseSchedule:
         """Where a sigma lies on the axis of training timesteps, 0..999 whatever the table's length."""
         return self.row(sigma) / (len(self.sigmas) - 1) * LAST_TIMESTEP
 
+    def sigma(self, timestep: float) -> float:
+        """The sigma at a training timestep, 0..999; the other way of ``timestep``."""
+        row = timestep / LAST_TIMESTEP * (len(self.sigmas) - 1)
+        return math.exp(np.interp(row, np.arange(len(self.sigmas)), self.sigmas.log().numpy()))
+
 
 Scheduler = Callable[[float | None, int], Tensor]
 """(first sigma, or None for the model's own largest; steps) -> sigmas, falling, ending in 0."""

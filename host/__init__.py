@@ -32,6 +32,7 @@ from .mask import RunMask, run_mask
 from .model import is_guidance_distilled, model_fingerprint, versions
 from .noise import FixedNoise, draw_noise
 from .panel import Panel, before_after_panel, noised_pictures, panel, words_panel
+from .plan import shown_plan
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
 from .refinement import Refined, Refinement, with_colors_of
 from .sampler import Sampler, sampler_names
@@ -103,6 +104,7 @@ __all__ = [
     "saved_demo_checkpoints",
     "scheduler_names",
     "scheduler_of",
+    "shown_plan",
     "small_jpeg",
     "solve",
     "solve_with_gradients",

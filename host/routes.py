@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
+from .plan import asked_plan
 from .shown import shown_before
 
 
@@ -18,6 +20,7 @@ def add_routes() -> None:
     running = server()
     if running is not None:
         running.routes.post("/img2img_studio/shown")(answer_shown)
+        running.routes.post("/img2img_studio/plan")(answer_plan)
 
 
 async def answer_shown(request: Any) -> Any:
@@ -26,3 +29,16 @@ async def answer_shown(request: Any) -> Any:
 
     asked = await request.json()
     return web.json_response(shown_before(server().prompt_queue, asked["prompt_id"], asked["nodes"]))
+
+
+async def answer_plan(request: Any) -> Any:
+    """Settings of a StrengthScheduler, see ``asked_plan`` -> its curve; 400 with what is wrong with them."""
+    from aiohttp import web
+
+    question = await request.json()
+    try:
+        # Beside the server's own loop: schedulers of other packs may take their time.
+        answer = await asyncio.get_running_loop().run_in_executor(None, asked_plan, question)
+    except Exception as error:  # whatever a scheduler of another pack may raise
+        return web.json_response({"error": f"{error}"}, status=400)
+    return web.json_response(answer)

@@ -1,45 +1,51 @@
 /**
  * What the StrengthScheduler shows of a schedule: numbers in, SVG paths and short texts out. Nothing here touches a page.
  *
- * A payload holds `sigmas` (falling, closed by 0), `timesteps` of the same sigmas in 0…999, `strength`, `start_sigma`,
- * `start_timestep`, `snr_db` (null where infinite), `planned_calls`, `capped`, `sigma_max`, `family` ("VE" or "flow") and,
- * where the browser has worked it out without the model, `estimated`.
+ * A payload is what the server works out (core/curve.py): `points` and `ground` ("timestep share,…", the plan and the
+ * model's whole schedule), the settings, `start_sigma`, `start_timestep`, `noise_share`, `snr_db` (null where infinite),
+ * `planned_calls`, `capped`, `sigma_max`; from the pack's route also `strengths`, `layout_lost`, `layout_limit`.
  */
 
 const LAST_TIMESTEP = 999;
-/** From this strength on, so much noise goes in that a model no longer sees where things were. */
-const LAYOUT_LIMIT = 0.8;
 
-/** How much of a noised picture is noise, 0…1: flow models mix by σ itself, the others add σ parts to one part. */
-function noiseShare(sigma, family) {
-  return family === "flow" ? sigma : sigma / (1 + sigma);
-}
+/** What becomes of a picture, by the share of noise below which it is so. */
+const OUTLOOKS = [
+  [0.3, "Only the finest texture changes"],
+  [0.5, "Texture and grain; light retouching"],
+  [0.66, "Materials, colors, single objects; the composition stays"],
+  [0.835, "Another style; large shapes stay"],
+  [0.93, "A new layout; rough colors stay"],
+  [Infinity, "Next to nothing of your picture stays"],
+];
 
 const places = (value) => Number(value.toFixed(2));
-const percentAcross = (timestep) => places(100 * (1 - timestep / LAST_TIMESTEP));
+
+/** Pairs of numbers in a box of 100 × 100: across, the timestep falls from 999 to 0; up is the share of noise. */
+function corners(text) {
+  const pairs = text ? text.split(",").map((pair) => pair.split(" ").map(Number)) : [];
+  return pairs.map(([timestep, share]) => [places(100 * (1 - timestep / LAST_TIMESTEP)), places(100 * (1 - share))]);
+}
+
+const drawn = (points) => (points.length > 0 ? "M" + points.map((point) => point.join(" ")).join("L") : "");
 
 /**
- * The paths of a schedule (or of none, null) in a box of 100 × 100: across, the timestep falls from 999 to 0; up is the
- * share of noise.
+ * The paths of a payload (or of none, null), and its `start`: [across, down] in percent, null where there is none.
  *
- * start: where the schedule begins, in percent of the width; what lies before it is kept from the picture
- * line:  the noise that is left after each step
- * area:  the same, closed along the ground
- * steps: an upright for every model step
+ * ground: the model's whole schedule
+ * line:   the noise that is left after each step
+ * area:   the same, closed along the ground
+ * steps:  an upright for every model step
  */
 export function paths(payload) {
-  if (!payload?.sigmas.length) return { start: 0, line: "", area: "", steps: "" };
-  const { sigmas, timesteps, family } = payload;
-  const points = sigmas.map((sigma, index) => ({
-    x: percentAcross(timesteps[index] ?? 0),
-    y: places(100 * (1 - noiseShare(sigma, family))),
-  }));
-  const line = "M" + points.map(({ x, y }) => `${x} ${y}`).join("L");
+  const points = corners(payload?.points);
+  const line = drawn(points);
+  const start = points[0] ?? null;
   return {
-    start: points[0].x,
+    start,
+    ground: drawn(corners(payload?.ground)),
     line,
-    area: `${line}L100 100L${points[0].x} 100Z`,
-    steps: points.slice(0, -1).map(({ x, y }) => `M${x} ${y}V100`).join(""),
+    area: line && `${line}L100 100L${start[0]} 100Z`,
+    steps: points.slice(0, -1).map(([x, y]) => `M${x} ${y}V100`).join(""),
   };
 }
 
@@ -53,27 +59,50 @@ function entryText({ start_timestep, start_sigma, snr_db }) {
 }
 
 /** What it costs: samplers like euler call the model once a step, and guidance (cfg above 1) doubles every call. */
-function costText({ sigmas, planned_calls }) {
-  const steps = counted(sigmas.length - 1, "step");
+function costText({ planned_calls }) {
+  const steps = counted(planned_calls, "step");
   return `${steps} · ${counted(planned_calls, "model call")} (${2 * planned_calls} with cfg > 1)`;
 }
 
-/** Warnings, each a sentence; most schedules have none. */
-function notices({ strength, capped, sigma_max }) {
+/** What else would start there; `denoise` is the number for a field, null where a text says it all. */
+function equalText({ measure, strengths }) {
+  if (measure === "steps") {
+    return { equal: strengths ? `= strength ${strengths.timestep.toFixed(2)} by timestep` : "", denoise: null };
+  }
+  return { equal: "= stock denoise", denoise: strengths?.steps ?? null };
+}
+
+/** Warnings, each a sentence; most schedules have none. Under a mask a new layout is often what is wanted. */
+function notices({ layout_lost, layout_limit, capped, sigma_max }, masked) {
   const found = [];
-  if (strength >= LAYOUT_LIMIT) found.push("From 0.8 on the layout will not survive.");
+  const remedy = layout_limit ? `set strength below ${layout_limit.toFixed(2)}` : "lower the strength";
+  if (layout_lost && !masked) found.push(`Expect a new layout. To keep yours, ${remedy}.`);
   if (capped) found.push(`Capped at σ ${sigma_max.toPrecision(3)}, this model's maximum.`);
   return found;
 }
 
-/** The texts beside the curve. `payload` is null where other nodes deliver the settings, so that only a run can tell. */
-export function describe(payload) {
-  if (payload === null) {
-    return { entry: "Known after the first run", cost: "Other nodes deliver these settings", source: "", notices: [] };
-  }
-  const source = payload.estimated ? "Estimate for SD 1.5, until the first run" : "Exact, from the last run";
-  if (payload.sigmas.length === 0) {
-    return { entry: "Strength 0: the picture stays as it is", cost: "No steps, no model calls", source, notices: [] };
-  }
-  return { entry: entryText(payload), cost: costText(payload), source, notices: notices(payload) };
+/** Where the numbers come from: the last `run`, its `model` under other settings, or neither. */
+function sourceText({ origin, model }) {
+  if (origin === "run") return "From the last run";
+  return origin === "model" ? `For the model of the last run (${model})` : "Estimate for SD 1.5; run once for your model";
+}
+
+/**
+ * The texts beside the curve. `payload` is null where other nodes deliver the settings, so that only a run can tell; one
+ * with nothing but an `error` says why there is no curve.
+ */
+export function describe(payload, masked) {
+  const nothing = { headline: "", entry: "", cost: "", equal: "", denoise: null, source: "", notices: [] };
+  if (payload === null) return { ...nothing, headline: "Known after the first run", entry: "Other nodes deliver these settings" };
+  if (payload.error) return { ...nothing, headline: "No curve", entry: payload.error };
+  const source = sourceText(payload);
+  if (payload.planned_calls === 0) return { ...nothing, headline: "Nothing changes", entry: "No steps, no model calls", source };
+  return {
+    headline: OUTLOOKS.find(([limit]) => payload.noise_share < limit)[1],
+    entry: entryText(payload),
+    cost: costText(payload),
+    ...equalText(payload),
+    source,
+    notices: notices(payload, masked),
+  };
 }

@@ -69,14 +69,14 @@ function withProperty(nodes, id, name, value) {
 
 /**
  * Keeps a payload in the properties of its node, which are saved with the workflow, and at once with the open tab: what
- * a run shows is no step that the user would want to undo.
+ * a run shows is no step that the user would want to undo. Returns whether it is another one than before.
  */
-function keep(node, name, payload) {
-  if (JSON.stringify(node.properties[name]) === JSON.stringify(payload)) return;
+export function keep(node, name, payload) {
+  if (JSON.stringify(node.properties[name]) === JSON.stringify(payload)) return false;
   node.properties[name] = payload;
   const tracker = app.extensionManager.workflow.activeWorkflow?.changeTracker;
   const saved = tracker?.activeState;
-  if (!saved) return;
+  if (!saved) return true;
   const inside = (subgraph) =>
     subgraph.id === node.graph.id ? { ...subgraph, nodes: withProperty(subgraph.nodes, node.id, name, payload) } : subgraph;
   const { nodes, definitions } = saved;
@@ -85,18 +85,17 @@ function keep(node, name, payload) {
       ? { ...saved, definitions: { ...definitions, subgraphs: definitions?.subgraphs?.map(inside) } }
       : { ...saved, nodes: withProperty(nodes, node.id, name, payload) };
   tracker.updateModified();
+  return true;
 }
 
 /** The panels of each node on a canvas: under which key their payload comes, and what shows it. */
 const panels = new Map();
 
-/** Shows what a node has sent, and keeps it. */
-function deliver(node, output) {
+/** Shows what a node has sent, and keeps it. `fresh`: by a run, and not by the frontend's memory of one. */
+function deliver(node, output, fresh) {
   for (const { payload, show } of panels.get(node) ?? []) {
     const sent = output?.[payload]?.at(-1);
-    if (!sent) continue;
-    keep(node, payload, sent);
-    show(sent);
+    if (sent) show(sent, keep(node, payload, sent) || fresh);
   }
 }
 
@@ -107,7 +106,7 @@ async function deliverCached({ nodes, prompt_id }) {
   const body = JSON.stringify({ prompt_id, nodes: ours });
   const answer = await api.fetchApi("/img2img_studio/shown", { method: "POST", body });
   if (!answer.ok) return;
-  for (const [id, output] of Object.entries(await answer.json())) deliver(nodeAt(id), output);
+  for (const [id, output] of Object.entries(await answer.json())) deliver(nodeAt(id), output, true);
 }
 
 api.addEventListener("execution_cached", ({ detail }) => deliverCached(detail));
@@ -127,7 +126,8 @@ export function whileRunning(event, payload) {
  * nodeId:    the kind of node
  * payload:   the key under which the node sends what its panel shows, and under which its properties keep it; of a list
  *            run item by item, the last counts
- * create:    called with each new node; adds its panel, and gives back a function that shows a payload
+ * create:    called with each new node; adds its panel, and gives back a function that shows a payload; its second
+ *            argument says whether that is news of a run
  */
 export function registerPanels({ extension, nodeId, payload, create }) {
   app.registerExtension({
@@ -139,11 +139,11 @@ export function registerPanels({ extension, nodeId, payload, create }) {
       follow(node, "onAdded", () => panels.set(node, [...(panels.get(node) ?? []), panel]));
       follow(node, "onRemoved", () => panels.delete(node));
       follow(node, "onConfigure", showKept);
-      follow(node, "onExecuted", (output) => deliver(node, { [payload]: output?.[payload] }));
+      follow(node, "onExecuted", (output) => deliver(node, { [payload]: output?.[payload] }, true));
     },
     onNodeOutputsUpdated(outputs) {
       for (const node of panels.keys()) {
-        if (node.comfyClass === nodeId) deliver(node, { [payload]: outputs[outputKey(node)]?.[payload] });
+        if (node.comfyClass === nodeId) deliver(node, { [payload]: outputs[outputKey(node)]?.[payload] }, false);
       }
     },
   });

@@ -1,38 +1,55 @@
 /** Draws the live curve in the body of every StrengthScheduler, in the classic canvas and in Nodes 2.0 alike. */
 
+import { api } from "../../scripts/api.js";
 import { describe, paths } from "./curve.mjs";
-import { estimate, executedSteps } from "./estimate.mjs";
-import { addPanel, follow, registerPanels } from "./panel.mjs";
+import { addPanel, follow, keep, registerPanels } from "./panel.mjs";
+import { isMasked, modelOf } from "./upstream.mjs";
 
 const SETTINGS = ["scheduler", "steps", "strength", "measure", "step_count"];
+const LAST_TIMESTEP = 999;
+/** Under these keys the properties of a node keep its last run, and what decided about the noise levels in it. */
+const [RUN, RUN_MODEL] = ["img2img_strength", "img2img_strength_model"];
 
 const PANEL = `
-  <div data-part="entry"></div>
-  <div data-part="plot">
+  <div data-part="headline"></div>
+  <div data-part="plot" title="Drag to set the strength">
     <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
-      <path data-path="ground" d="M0 100H100"></path>
+      <path data-path="ground"></path>
       <path data-path="area"></path>
       <path data-path="steps"></path>
       <path data-path="line"></path>
     </svg>
-    <span data-part="kept">kept</span>
+    <i data-part="handle"></i>
   </div>
-  <div data-part="axis"><span>t 999 noise</span><span>picture t 0</span></div>
+  <div data-part="axis"><span>noise</span><span>picture</span></div>
+  <div data-part="entry"></div>
   <div data-part="cost"></div>
+  <label><span data-part="equal"></span><input type="number" min="0.01" max="1" step="0.01"
+    title="The denoise of a KSampler that starts at the same noise level. Type an old workflow's denoise to get its strength."></label>
   <div data-part="source"></div>
   <div data-part="notices"></div>`;
 
-function draw(panel, payload) {
-  const part = (name) => panel.querySelector(`[data-part="${name}"]`);
+const partOf = (panel, name) => panel.querySelector(`[data-part="${name}"]`);
+
+function drawPaths(panel, payload) {
   const { start, ...drawn } = paths(payload);
   for (const [name, path] of Object.entries(drawn)) {
     panel.querySelector(`[data-path="${name}"]`).setAttribute("d", path);
   }
-  part("kept").style.width = `${start}%`;
-  part("kept").hidden = start < 15;
-  const { notices, ...texts } = describe(payload);
-  for (const [name, text] of Object.entries(texts)) part(name).textContent = text;
-  part("notices").replaceChildren(...notices.map(noticeElement));
+  const handle = partOf(panel, "handle");
+  handle.hidden = start === null;
+  if (start) [handle.style.left, handle.style.top] = start.map((share) => `${share}%`);
+}
+
+function draw({ node, panel, payload }) {
+  drawPaths(panel, payload);
+  const { notices, denoise, ...texts } = describe(payload, isMasked(node));
+  for (const [name, text] of Object.entries(texts)) partOf(panel, name).textContent = text;
+  const field = panel.querySelector("input");
+  field.hidden = denoise === null;
+  field.parentElement.hidden = !texts.equal;
+  if (document.activeElement !== field) field.value = denoise ?? "";
+  partOf(panel, "notices").replaceChildren(...notices.map(noticeElement));
 }
 
 function noticeElement(text) {
@@ -41,59 +58,134 @@ function noticeElement(text) {
   return element;
 }
 
-/** The widget values by name; undefined where another node delivers the value, since only a run can tell it then. */
-function settingsOf(node) {
-  const value = (name) => {
-    const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1;
-    if (slot >= 0 && node.isInputConnected(slot)) return undefined;
-    return node.widgets?.find((widget) => widget.name === name)?.value;
-  };
+const widgetOf = (node, name) => node.widgets?.find((widget) => widget.name === name);
+
+/** Whether another node delivers a setting, so that its widget says nothing. */
+function isDelivered(node, name) {
+  const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1;
+  return slot >= 0 && Boolean(node.graph) && node.isInputConnected(slot);
+}
+
+/** The widget values by name; where another node delivers one, that of the last run, if there was one. */
+function settingsOf(node, run) {
+  const value = (name) => (isDelivered(node, name) ? run?.[name] : widgetOf(node, name)?.value);
   return Object.fromEntries(SETTINGS.map((name) => [name, value(name)]));
 }
 
-/** Whether the last run was made with these settings; a value that comes from another node is taken to be the same. */
-function isCurrent(payload, settings) {
-  const same = ["scheduler", "strength", "measure", "step_count"].every(
-    (name) => settings[name] === undefined || settings[name] === payload[name],
-  );
-  const stepsKnown = settings.steps !== undefined && settings.strength !== undefined;
-  return same && (!stepsKnown || executedSteps(settings) === Math.max(0, payload.sigmas.length - 1));
+/** The last run of a node; null before the first one, and once another model is wired. */
+function runOf(node) {
+  const { [RUN]: run, [RUN_MODEL]: wired } = node.properties;
+  const now = modelOf(node);
+  return run?.levels && (!now || !wired || now === wired) ? run : null;
 }
 
-/** The nodes that the inputs come from. */
-function sourcesOf(node) {
-  return node.graph ? node.inputs.map((_, slot) => node.getInputNode(slot)?.id ?? "").join() : "";
+/** Asks the server for a plan; what is asked while an answer is awaited waits, and only the last of it is asked then. */
+function lastAsked(answer) {
+  let [next, busy] = [null, false];
+  return async (question) => {
+    next = question;
+    if (busy) return;
+    busy = true;
+    while (next) {
+      const now = next;
+      next = null;
+      answer(now, await plan(now));
+    }
+    busy = false;
+  };
 }
 
-/** Another model or another source of a setting makes the last run's numbers worthless, until it is wired back. */
-function update({ node, panel, payload, sources }) {
-  const settings = settingsOf(node);
+async function plan(question) {
+  try {
+    const body = JSON.stringify(question);
+    return await (await api.fetchApi("/img2img_studio/plan", { method: "POST", body })).json();
+  } catch {
+    return { error: "The server does not answer" };
+  }
+}
+
+/** Shows what is known of the settings as they stand, and asks for what is not. */
+function update(curve) {
+  const run = runOf(curve.node);
+  const settings = settingsOf(curve.node, run);
+  const asked = JSON.stringify([settings, run]);
+  if (asked === curve.asked) return draw(curve); // a mask may have come or gone
+  curve.asked = asked;
   const known = Object.values(settings).every((value) => value !== undefined);
-  if (payload && sources === sourcesOf(node) && isCurrent(payload, settings)) draw(panel, payload);
-  else draw(panel, known ? estimate(settings) : null);
+  const isRun = run && SETTINGS.every((name) => run[name] === settings[name]);
+  if (!known || isRun) {
+    curve.payload = known ? { ...run, origin: "run" } : null;
+    draw(curve);
+  }
+  if (known) curve.ask({ ...settings, levels: run?.levels });
 }
 
-/** Keeps what the server sent after a run. */
-function receive(curve, payload) {
-  curve.payload = payload;
-  curve.sources = sourcesOf(curve.node);
-  update(curve);
+/** Takes in the server's answer; numbers that a run has given already stay as they are. */
+function answered(curve, question, found) {
+  const run = runOf(curve.node);
+  const isRun = run && SETTINGS.every((name) => run[name] === question[name]);
+  const origin = isRun ? "run" : run ? "model" : "estimate";
+  curve.payload = found.error ? found : { ...found, ...(isRun ? run : {}), origin, model: run?.model };
+  draw(curve);
+}
+
+/** Sets strength to where a plan starts: at a `timestep` of the curve, or where a stock `denoise` would. */
+async function startAt(curve, start) {
+  const run = runOf(curve.node);
+  const settings = settingsOf(curve.node, run);
+  const widget = widgetOf(curve.node, "strength");
+  if (isDelivered(curve.node, "strength") || Object.values(settings).includes(undefined)) return;
+  await curve.find({ ...settings, levels: run?.levels, ...start }, ({ strength }) => {
+    if (strength === undefined || strength === widget.value) return;
+    widget.value = strength;
+    widget.callback?.(strength);
+  });
+}
+
+/** Lets a hand drag the start along the curve. */
+function letDrag(curve) {
+  const plot = partOf(curve.panel, "plot");
+  const follows = (event) => {
+    const { left, width } = plot.getBoundingClientRect();
+    const across = Math.min(1, Math.max(0, (event.clientX - left) / width));
+    startAt(curve, { timestep: LAST_TIMESTEP * (1 - across) });
+  };
+  plot.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    event.stopPropagation(); // in Nodes 2.0 it would drag the node
+    plot.setPointerCapture(event.pointerId);
+    follows(event);
+  });
+  plot.addEventListener("pointermove", (event) => plot.hasPointerCapture(event.pointerId) && follows(event));
+}
+
+/** Lets a hand type an old workflow's denoise. */
+function letType(curve) {
+  const field = curve.panel.querySelector("input");
+  field.addEventListener("pointerdown", (event) => event.stopPropagation());
+  field.addEventListener("change", () => field.validity.valid && startAt(curve, { denoise: Number(field.value) }));
+  field.addEventListener("blur", () => draw(curve));
 }
 
 function addCurve(node) {
-  const settings = node.widgets.filter((widget) => SETTINGS.includes(widget.name));
-  const panel = addPanel(node, { name: "curve", html: PANEL, height: 200, width: 310, styles: ["strength_curve.css"] });
-  const curve = { node, panel, payload: null, sources: "" };
-  for (const setting of settings) follow(setting, "callback", () => update(curve));
-  follow(node, "onConfigure", () => update(curve));
-  follow(node, "onConnectionsChange", () => update(curve));
+  const panel = addPanel(node, { name: "curve", html: PANEL, height: 220, width: 310, styles: ["strength_curve.css"] });
+  const curve = { node, panel, payload: null, asked: "" };
+  curve.ask = lastAsked((question, found) => answered(curve, question, found));
+  const find = lastAsked(({ then }, found) => then(found));
+  curve.find = (question, then) => find({ ...question, then });
+  for (const name of SETTINGS) follow(widgetOf(node, name), "callback", () => update(curve));
+  const refresh = () => update(curve);
+  for (const event of ["onConfigure", "onConnectionsChange"]) follow(node, event, refresh);
+  // Also what other nodes hold counts: another file in the loader, a mask at the sampler.
+  follow(node, "onAdded", () => api.addEventListener("graphChanged", refresh));
+  follow(node, "onRemoved", () => api.removeEventListener("graphChanged", refresh));
+  letDrag(curve);
+  letType(curve);
   update(curve);
-  return (payload) => receive(curve, payload);
+  return (_, isNew) => {
+    if (isNew) keep(node, RUN_MODEL, modelOf(node));
+    update(curve);
+  };
 }
 
-registerPanels({
-  extension: "img2imgstudio.strengthCurve",
-  nodeId: "StrengthScheduler",
-  payload: "img2img_strength",
-  create: addCurve,
-});
+registerPanels({ extension: "img2imgstudio.strengthCurve", nodeId: "StrengthScheduler", payload: RUN, create: addCurve });

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .. import host
-from ..core.report import Report, plain
+from ..core.report import Report
 from ..core.schedule import Measure, StepCount, StrengthSettings
 from . import inputs
 
@@ -50,5 +50,5 @@ class StrengthScheduler(io.ComfyNode):
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
         facts = plan.describe(host.noise_schedule(model))
-        shown = {"img2img_strength": [plain(facts)]}
+        shown = {"img2img_strength": [host.shown_plan(model, plan)]}
         return io.NodeOutput(plan.sigmas, plan.start_sigma, report.text(**facts), ui=shown)

@@ -1,11 +1,24 @@
-"""StrengthScheduler's curve: an estimate before the first run, exact after it, and never part of the workflow."""
-
-import math
+"""StrengthScheduler's curve: an estimate at first, the loaded model's own after a run, and a way to set strength."""
 
 import pytest
 
 WORKFLOW = "Try it without a model"
 SCHEDULER = "app.graph.nodes.find(node => node.comfyClass === 'StrengthScheduler')"
+WIDGET = f"(node => node.widgets.find(widget => widget.name === 'strength'))({SCHEDULER})"
+# A second loader of the other family, wired in place of the first.
+WIRE_ANOTHER_MODEL = f"""() => {{
+    const loader = LiteGraph.createNode('Img2ImgDemoCheckpoint');
+    app.graph.add(loader);
+    loader.widgets.find(widget => widget.name === 'family').value = 'flow';
+    loader.connect(0, {SCHEDULER}, 0);
+}}"""
+# A mask at the node that noises the latent.
+WIRE_A_MASK = """() => {
+    const mask = LiteGraph.createNode('SolidMask');
+    app.graph.add(mask);
+    const noise = app.graph.nodes.find(node => node.comfyClass === 'SDEditNoise');
+    mask.connect(0, noise, noise.inputs.findIndex(input => input.name === 'mask'));
+}"""
 
 
 class Panel:
@@ -13,10 +26,18 @@ class Panel:
 
     def __init__(self, page):
         self.page = page
-        self.element = page.locator(".img2imgstudio-panel:has([data-part=plot])")
+        self.element = page.locator(".img2imgstudio-panel")
+        self.stock = self.element.locator("input")
+
+    def part(self, name: str):
+        return self.element.locator(f"[data-part={name}]")
 
     def text(self, part: str) -> str:
-        return self.element.locator(f"[data-part={part}]").inner_text()
+        return self.part(part).inner_text()
+
+    def shows(self, text: str) -> None:
+        """Wait until it does: every change is worked out on the server."""
+        self.element.get_by_text(text).wait_for()
 
     def path(self, name: str) -> str:
         return self.element.locator(f"[data-path={name}]").get_attribute("d") or ""
@@ -32,8 +53,9 @@ class Panel:
             [name, value],
         )
 
-    def wait_until_exact(self) -> None:
-        self.element.get_by_text("Exact, from the last run").wait_for()
+    @property
+    def strength(self) -> float:
+        return self.page.evaluate(f"() => {WIDGET}.value")
 
 
 @pytest.fixture
@@ -42,75 +64,99 @@ def panel(frontend, vue_nodes):
     panel = Panel(frontend.page)
     panel.set("strength", 0.6)
     panel.set("steps", 4)
+    panel.shows("t 599 \u2192 0")
     return panel
 
 
-def test_the_widgets_alone_give_a_curve(frontend, panel):
-    sigma = math.sqrt(math.expm1(-log_signal(0.6 * 999)))
-    assert panel.text("entry") == f"t 599 \u2192 0 · \u03c3 {sigma:.2f} · SNR \u2212{20 * math.log10(sigma):.1f} dB"
-    assert panel.text("source") == "Estimate for SD 1.5, until the first run"
-    assert panel.text("notices") == ""
+def test_before_a_run_it_is_an_estimate_that_says_so(frontend, panel):
+    panel.shows("Another style; large shapes stay")
+    panel.shows("Estimate for SD 1.5")
+    panel.shows("4 steps · 4 model calls")
     assert panel.path("line").startswith("M40 ")
     assert panel.path("steps").count("M") == 4
-    assert panel.element.evaluate("element => element.offsetHeight") >= 150  # whatever the zoom
-    assert frontend.problems == []
-
-
-def log_signal(timestep: float) -> float:
-    """The logarithm of alpha-bar of Stable Diffusion 1.5, between two timesteps as the models read it (log sigma is straight)."""
-    below = math.floor(timestep)
-    steps = [(math.sqrt(0.00085) + (math.sqrt(0.012) - math.sqrt(0.00085)) * t / 999) ** 2 for t in range(1000)]
-    logs = [sum(math.log1p(-beta) for beta in steps[: t + 1]) for t in (below, below + 1)]
-    low, high = (0.5 * math.log(math.expm1(-log)) for log in logs)
-    log_sigma = low + (high - low) * (timestep - below)
-    return -math.log1p(math.exp(2 * log_sigma))
-
-
-def test_warnings(panel):
-    panel.set("strength", 0.79)
-    assert panel.text("notices") == ""
-    panel.set("strength", 0.8)
-    assert panel.text("notices") == "From 0.8 on the layout will not survive."
+    assert panel.path("ground").startswith("M0 ")
+    assert panel.element.bounding_box()["height"] >= 150
     panel.set("measure", "noise")
     panel.set("strength", 0.99)
-    assert panel.text("notices").splitlines()[1] == "Capped at \u03c3 14.6, this model's maximum."
+    panel.shows("Capped at \u03c3 14.6, this model's maximum.")
+    panel.set("measure", "steps")
+    panel.set("strength", 0.4)
+    panel.shows("by timestep")
+    assert panel.stock.is_hidden()
     panel.set("strength", 0)
-    assert panel.text("entry") == "Strength 0: the picture stays as it is"
+    panel.shows("Nothing changes")
     assert panel.text("notices") == ""
-
-
-def test_a_run_makes_it_exact_and_a_change_an_estimate_again(frontend, panel):
-    frontend.run()
-    panel.wait_until_exact()
-    payload = frontend.page.evaluate(f"{SCHEDULER}.properties.img2img_strength")
-    assert payload["start_timestep"] == pytest.approx(0.6 * 999, abs=1)
-    assert f"\u03c3 {payload['start_sigma']:.2f}" in panel.text("entry")
-    assert f"{payload['planned_calls']} model calls" in panel.text("cost")
-    assert panel.path("steps").count("M") == len(payload["sigmas"]) - 1
-    panel.set("strength", 0.5)
-    assert panel.text("source").startswith("Estimate")
-    panel.set("strength", 0.6)
-    assert panel.text("source").startswith("Exact")
     assert frontend.problems == []
 
 
-def test_it_survives_a_reload_and_a_change_of_tab(frontend, panel):
+def test_a_hand_drags_the_start_and_types_an_old_denoise(frontend, panel):
+    frontend.page.evaluate(f"() => app.canvas.centerOnNode({SCHEDULER})")
+    where = frontend.page.evaluate(f"() => [...{SCHEDULER}.pos]")
+    frontend.page.wait_for_timeout(300)
+    box = panel.part("plot").bounding_box()
+    frontend.page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 10)
+    frontend.page.mouse.down()
+    frontend.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 10, steps=3)
+    frontend.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 10, steps=3)
+    frontend.page.mouse.up()
+    panel.shows("t 300 \u2192 0")
+    assert panel.strength == pytest.approx(0.3, abs=0.011)
+    assert frontend.page.evaluate(f"() => [...{SCHEDULER}.pos]") == where
+    panel.set("scheduler", "karras")
+    panel.set("strength", 0.6)
+    panel.shows("t 599 \u2192 0")
+    denoise = float(panel.stock.input_value())
+    panel.set("strength", 0.2)
+    panel.shows("t 200 \u2192 0")
+    panel.stock.fill(str(denoise))
+    panel.stock.press("Enter")
+    panel.shows("Another style; large shapes stay")
+    assert panel.strength == pytest.approx(0.6, abs=0.05)
+    assert frontend.problems == []
+
+
+def test_the_warning_says_what_to_do_and_is_silent_under_a_mask(frontend, panel):
+    panel.set("strength", 0.79)
+    panel.shows("t 789 \u2192 0")
+    assert panel.text("notices") == ""
     panel.set("strength", 0.85)
+    panel.shows("Expect a new layout. To keep yours, set strength below 0.80.")
+    frontend.page.evaluate(WIRE_A_MASK)
+    panel.set("strength", 0.86)
+    panel.shows("t 859 \u2192 0")
+    assert panel.text("notices") == ""
+
+
+def test_after_a_run_every_knob_shows_the_loaded_models_numbers(frontend, panel, server):
+    frontend.page.evaluate(WIRE_ANOTHER_MODEL)
     frontend.run()
-    panel.wait_until_exact()
-    frontend.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
-    panel.element.wait_for(state="hidden")
-    frontend.page.locator(".workflow-tabs").get_by_text(WORKFLOW).click()
-    panel.wait_until_exact()
-    frontend.page.reload()
-    frontend.wait_until_ready()
-    panel.element.wait_for()
-    assert panel.element.count() == 1
-    assert panel.text("entry").startswith("t 849 \u2192 0")
-    assert panel.text("notices") == "From 0.8 on the layout will not survive."
+    panel.shows("From the last run")
+    panel.shows("\u03c3 0.600")
+    for scheduler, steps, strength, measure in (
+        ("karras", 5, 0.37, "timestep"), ("simple", 9, 0.71, "noise"), ("beta", 7, 0.55, "steps"),
+    ):  # fmt: skip
+        settings = {"scheduler": scheduler, "steps": steps, "strength": strength, "measure": measure}
+        for name, value in settings.items():
+            panel.set(name, value)
+        exact = server.run(
+            {
+                "1": {"class_type": "Img2ImgDemoCheckpoint", "inputs": {"family": "flow"}},
+                "2": {"class_type": "StrengthScheduler", "inputs": {"model": ["1", 0], **settings}},
+                "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 1]}},
+            }
+        ).outputs["2"]["img2img_strength"][0]
+        panel.shows(f"t {exact['start_timestep']:.0f} \u2192 0")
+        _, sigma, ratio = panel.text("entry").split(" · ")
+        assert float(sigma.split()[1]) == pytest.approx(exact["start_sigma"], abs=0.01)
+        assert ratio == f"SNR {exact['snr_db']:+.1f} dB".replace("-", "\u2212")
+        assert panel.text("source") == "For the model of the last run (Demo)"
+        assert panel.path("steps").count("M") == steps
+    frontend.page.evaluate(f"() => {SCHEDULER}.disconnectInput(0)")
+    panel.shows("Estimate for SD 1.5")
+    assert frontend.problems == []
 
 
-def test_it_is_no_part_of_the_workflow_or_the_prompt(frontend, panel):
+def test_it_is_no_part_of_the_prompt_and_settings_from_other_nodes_wait_for_a_run(frontend, panel):
     saved = frontend.page.evaluate(f"{SCHEDULER}.serialize().widgets_values")
     shown = frontend.page.evaluate(f"{SCHEDULER}.widgets.map(widget => widget.name)")
     assert shown[-1] == "curve"
@@ -118,10 +164,7 @@ def test_it_is_no_part_of_the_workflow_or_the_prompt(frontend, panel):
     prompt = frontend.page.evaluate("async () => (await app.graphToPrompt()).output")
     inputs = next(node["inputs"] for node in prompt.values() if node["class_type"] == "StrengthScheduler")
     assert "curve" not in inputs
-
-
-def test_settings_from_other_nodes_wait_for_a_run(panel):
-    panel.page.evaluate(
+    frontend.page.evaluate(
         f"""() => {{
             const source = LiteGraph.createNode('PrimitiveFloat');
             app.graph.add(source);
@@ -129,5 +172,5 @@ def test_settings_from_other_nodes_wait_for_a_run(panel):
             source.connect(0, scheduler, scheduler.inputs.findIndex(input => input.name === 'strength'));
         }}"""
     )
-    assert panel.text("entry") == "Known after the first run"
+    panel.shows("Known after the first run")
     assert panel.path("line") == ""

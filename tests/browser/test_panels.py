@@ -58,12 +58,14 @@ def workflow(request):
 
 
 def shown(frontend, until=None):
-    """What the panels show, as soon as it is what is wanted; without a wish, now."""
-    for _ in range(100):
+    """What the panels show, as soon as it is what is wanted; without a wish, as soon as it rests."""
+    last = None
+    for _ in range(50):
         now = frontend.page.evaluate(SHOWN)
-        if until is None or now == until:
-            return now
-        frontend.page.wait_for_timeout(100)
+        if now == (last if until is None else until):
+            break
+        last = now
+        frontend.page.wait_for_timeout(400 if until is None else 100)
     return now
 
 
@@ -73,7 +75,6 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
     before = shown(frontend)
     assert len(before) == 14
     frontend.run()
-    frontend.page.wait_for_timeout(500)
     after = shown(frontend)
     assert [kind for kind, panel in after.items() if panel == before[kind]] == []
 

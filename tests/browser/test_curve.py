@@ -26,7 +26,7 @@ class Panel:
 
     def __init__(self, page):
         self.page = page
-        self.element = page.locator(".img2imgstudio-panel")
+        self.element = page.locator(".img2imgstudio-panel:has([data-part=plot])")
         self.stock = self.element.locator("input")
 
     def part(self, name: str):

@@ -46,7 +46,8 @@ export function follow(owner, name, after) {
 
 /** Whether another node delivers an input, so that its widget says nothing. */
 export function isDelivered(node, name) {
-  return node.isInputConnected(node.inputs?.findIndex((input) => input.name === name) ?? -1);
+  const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1;
+  return slot >= 0 && Boolean(node.graph) && node.isInputConnected(slot);
 }
 
 /** The key of a node in the frontend's table of outputs: its id, inside a subgraph behind that subgraph's. */
@@ -62,28 +63,29 @@ function nodeAt(id) {
   return graph?.getNodeById(last);
 }
 
-/** The same nodes in a saved workflow, with one property of one of them set. */
-function withProperty(nodes, id, name, value) {
-  return nodes?.map((node) => (node.id === id ? { ...node, properties: { ...node.properties, [name]: value } } : node));
+/** A saved workflow with one property of one node set. */
+function withProperty(saved, { id, graph }, name, value) {
+  const set = (nodes) =>
+    nodes?.map((node) => (node.id === id ? { ...node, properties: { ...node.properties, [name]: value } } : node));
+  if (graph?.isRootGraph !== false) return { ...saved, nodes: set(saved.nodes) };
+  const subgraphs = saved.definitions?.subgraphs?.map((one) => (one.id === graph.id ? { ...one, nodes: set(one.nodes) } : one));
+  return { ...saved, definitions: { ...saved.definitions, subgraphs } };
 }
 
 /**
- * Keeps a payload in the properties of its node, which are saved with the workflow, and at once with the open tab: what
- * a run shows is no step that the user would want to undo. Returns whether it is another one than before.
+ * Keeps a payload in the properties of its node, which are saved with the workflow. What a run shows is no step that the
+ * user would want to undo, or that undoing an earlier one should take away, so the open tab gets it into all its states.
+ * Returns whether it is another one than before.
  */
 export function keep(node, name, payload) {
   if (JSON.stringify(node.properties[name]) === JSON.stringify(payload)) return false;
   node.properties[name] = payload;
   const tracker = app.extensionManager.workflow.activeWorkflow?.changeTracker;
-  const saved = tracker?.activeState;
-  if (!saved) return true;
-  const inside = (subgraph) =>
-    subgraph.id === node.graph.id ? { ...subgraph, nodes: withProperty(subgraph.nodes, node.id, name, payload) } : subgraph;
-  const { nodes, definitions } = saved;
-  tracker.activeState =
-    node.graph?.isRootGraph === false
-      ? { ...saved, definitions: { ...definitions, subgraphs: definitions?.subgraphs?.map(inside) } }
-      : { ...saved, nodes: withProperty(nodes, node.id, name, payload) };
+  if (!tracker?.activeState) return true;
+  for (const states of [tracker.undoQueue, tracker.redoQueue]) {
+    states?.forEach((state, place) => (states[place] = withProperty(state, node, name, payload)));
+  }
+  tracker.activeState = withProperty(tracker.activeState, node, name, payload);
   tracker.updateModified();
   return true;
 }

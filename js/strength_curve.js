@@ -2,7 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { describe, paths } from "./curve.mjs";
-import { addPanel, follow, keep, registerPanels } from "./panel.mjs";
+import { addPanel, follow, isDelivered, keep, registerPanels } from "./panel.mjs";
 import { isMasked, modelOf } from "./upstream.mjs";
 
 const SETTINGS = ["scheduler", "steps", "strength", "measure", "step_count"];
@@ -59,12 +59,6 @@ function noticeElement(text) {
 }
 
 const widgetOf = (node, name) => node.widgets?.find((widget) => widget.name === name);
-
-/** Whether another node delivers a setting, so that its widget says nothing. */
-function isDelivered(node, name) {
-  const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1;
-  return slot >= 0 && Boolean(node.graph) && node.isInputConnected(slot);
-}
 
 /** The widget values by name; where another node delivers one, that of the last run, if there was one. */
 function settingsOf(node, run) {

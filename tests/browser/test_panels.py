@@ -10,6 +10,14 @@ SHOWN = """() => Object.fromEntries(app.canvas.graph.nodes.flatMap(node => {
     const drawn = [...panel.querySelectorAll('path')].map(path => path.getAttribute('d'));
     return [[node.comfyClass, [panel.textContent, drawn.join(' '), panel.querySelectorAll('img[src]').length]]];
 }))"""
+RENAME_A_NODE = """() => {
+    app.graph.getNodeById(1).title = 'renamed';
+    app.extensionManager.workflow.activeWorkflow.changeTracker.checkState();
+}"""
+UNDO_THE_NAME = """async () => {
+    const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
+    while (app.graph.getNodeById(1).title === 'renamed' && tracker.undoQueue.length) await tracker.undo();
+}"""
 INTO_A_SUBGRAPH = """() => {
     const nodes = app.graph.nodes.filter(node => node.widgets?.some(
         widget => widget.element?.matches?.('.img2imgstudio-panel')));
@@ -73,10 +81,14 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
     frontend.open(vue_nodes=vue_nodes)
     frontend.put("4", workflow)
     before = shown(frontend)
+    frontend.page.evaluate(RENAME_A_NODE)
     assert len(before) == 14
     frontend.run()
     after = shown(frontend)
     assert [kind for kind, panel in after.items() if panel == before[kind]] == []
+
+    frontend.page.evaluate(UNDO_THE_NAME)
+    assert shown(frontend, after) == after, "after a step before the run is undone"
 
     frontend.page.evaluate(OPEN_ANOTHER)
     frontend.page.wait_for_function("() => app.graph.nodes.length === 0")
@@ -88,7 +100,7 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
     assert shown(frontend, after) == after, "after a reload"
 
     frontend.put("4", workflow)
-    assert shown(frontend, before) == before
+    assert [kind for kind, panel in shown(frontend).items() if panel == after[kind]] == []
     frontend.run()
     assert shown(frontend, after) == after, "after a run from ComfyUI's cache"
 

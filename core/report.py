@@ -21,14 +21,17 @@ class Work:
     planned: steps that were planned, each of them one guided answer of the model at least
     calls:   how often the model was really asked; prompt and negative prompt count as one call
     seconds: wall-clock time inside sampling
+    guided_twice: whether cfg guided a model that has its guidance built in
     """
 
     planned: int = 0
     calls: int = 0
     seconds: float = 0.0
+    guided_twice: bool = False
 
     def __add__(self, other: Work) -> Work:
-        return Work(self.planned + other.planned, self.calls + other.calls, self.seconds + other.seconds)
+        twice = self.guided_twice or other.guided_twice
+        return Work(self.planned + other.planned, self.calls + other.calls, self.seconds + other.seconds, twice)
 
     def describe(self) -> dict[str, Any]:
         """The same under the names that every report uses."""
@@ -36,7 +39,7 @@ class Work:
             "planned_calls": self.planned,
             "model_calls": self.calls,
             "sampling_seconds": round(self.seconds, 3),
-        }
+        } | ({"guided_twice": True} if self.guided_twice else {})
 
 
 class Report:

@@ -31,6 +31,12 @@ def _cost(facts: Facts) -> str:
     return ", ".join([*counts, _counted(facts["model_calls"], "model call") + graded, seconds])
 
 
+def _guidance(facts: Facts) -> Iterable[str]:
+    """What a model with built-in guidance, such as Flux, makes of cfg."""
+    if facts.get("guided_twice"):
+        yield "this model has its guidance built in, and cfg above 1 burns its colors: set cfg to 1"
+
+
 def _strength(facts: Facts) -> Iterable[str]:
     """`strength 0.6, started at t 599`."""
     runs = facts.get("passes") or facts.get("items") or [facts.get("inversion", facts)]
@@ -123,7 +129,7 @@ def _detail(facts: Facts) -> Iterable[str]:
         yield f"{facts['kept']:.0%} is the original's, {facts['stands']:.0%} the edit's, {facts['fitted']:.0%} fitted"
 
 
-SENTENCES = (_strength, _seed, _chosen, _tiles, _grid, _mask, _passes, _comparison, _detail)
+SENTENCES = (_guidance, _strength, _seed, _chosen, _tiles, _grid, _mask, _passes, _comparison, _detail)
 """What is said of facts, in this order; each says nothing where the facts are not there."""
 
 

@@ -266,7 +266,7 @@ def _run(
     picture, change = run_solver(guider, EditSampler(run), sigmas, opened.samples)
     steps, plain = len(sigmas) - 1, plain_steps(len(sigmas) - 1, settings.finish)
     planned = plain + pair_calls(guidance.cfg, guidance.source_cfg) * settings.averages * (steps - plain)
-    return picture, change, Work(planned, guider.calls, time.perf_counter() - began)
+    return picture, change, Work(planned, guider.calls, time.perf_counter() - began, guidance.twice)
 
 
 def _check_options(options: dict[str, Any]) -> None:

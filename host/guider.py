@@ -15,6 +15,7 @@ from torch import Tensor
 from ..core.conditioning import Conditioning
 from ..core.kept import Kept
 from .conditioning import on_device, resolve_prompts
+from .model import is_guidance_distilled
 from .schedule import model_sampling
 
 RANGE = {"timestep_start", "timestep_end"}
@@ -34,6 +35,11 @@ class Guidance:
     positive: Conditioning
     negative: Conditioning
     cfg: float
+
+    @property
+    def twice(self) -> bool:
+        """Whether cfg guides a model that has its guidance built in."""
+        return self.cfg > 1 and is_guidance_distilled(self.model)
 
     def guider(self, sigmas: Tensor) -> CountingGuider:
         """A guider whose scheduled prompts act by shares of the run over these sigmas."""

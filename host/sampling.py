@@ -110,7 +110,7 @@ def sample(
     if mask.latent is not None and not ends_noisy:
         samples = keep_outside(mask.latent.to(samples.device), start.clean.to(samples.device), samples)
     left = partial_run.state_left if partial_run is not None and ends_noisy else None
-    work = Work(len(sigmas) - 1, guider.calls, time.perf_counter() - began)
+    work = Work(len(sigmas) - 1, guider.calls, time.perf_counter() - began, guidance.twice)
     return Sampled(samples, None if left is None else left.to(samples), work)
 
 

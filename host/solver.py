@@ -94,7 +94,7 @@ def solve(
     began = time.perf_counter()
     guider = guidance.guider(sigmas)
     result = run_solver(guider, FunctionSampler(function, double), sigmas, clean)
-    return Solved(result, Work(len(sigmas) - 1, guider.calls, time.perf_counter() - began))
+    return Solved(result, Work(len(sigmas) - 1, guider.calls, time.perf_counter() - began, guidance.twice))
 
 
 def run_solver(guider: CountingGuider, solver: Solver, sigmas: Tensor, clean: Tensor) -> Any:

@@ -101,6 +101,8 @@ def test_only_models_with_built_in_guidance_are_distilled(models):
         "flux dev": True,
         "flux schnell": True,
     }
+    for name, model in models.items():
+        assert [host.Guidance(model, [], [], cfg).twice for cfg in (1.0, 4.0)] == [False, name != "eps"]
 
 
 def test_the_preset_asks_the_model_for_cfg(nodes, models):

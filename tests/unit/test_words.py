@@ -19,6 +19,12 @@ def test_a_run_says_what_it_took_how_strong_it_was_and_its_seed():
     assert happened == "Strength 0.6, started at t 599; seed 5"
 
 
+def test_guidance_on_top_of_guidance_is_said_first():
+    work = Work(4, 8, 1.0) + Work(4, 8, 1.0, guided_twice=True)
+    assert words(work, seed=5)[1].startswith("This model has its guidance built in")
+    assert words(Work(4, 8, 1.0), seed=5)[1] == "Seed 5"
+
+
 def test_strength_zero_asks_nothing():
     assert words(Work(), sigmas=[], strength=0.0, start_timestep=0.0)[0].startswith("Nothing new to sample, ")
 

@@ -99,7 +99,7 @@ def variations(part: Blueprint) -> None:
 
 BLUEPRINTS = {
     "Image to image with exact strength": exact_strength,
-    "Edit by words": edit_by_words,
+    "Edit a picture by words": edit_by_words,
     "Inpaint with proof": inpaint,
     "Upscale by tiles": upscale,
     "Variations of a picture": variations,

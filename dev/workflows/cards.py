@@ -241,7 +241,7 @@ def _in_the_toys_world(prompt: Prompt, card: Card, picture: str) -> Prompt:
         if isinstance(given.get("cfg"), float | int):
             given["cfg"] = min(given["cfg"], 1.0 if kind == "Img2ImgPromptEdit" else 4.0)
         if kind == "Img2ImgTiledRefine":
-            given["strength"] = 0.05  # the toy knows whole scenes only, and would paint one into every tile
+            given["strength"] = 0.02  # the toy knows whole scenes only, and would paint one into every tile
         if kind == "Img2ImgOutpaintCanvas":
             given |= {"right": TOY_SIZE // 2, "top": TOY_SIZE // 2}
         given |= {key: value for (of, key), value in card.set.items() if of == kind}

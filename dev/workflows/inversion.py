@@ -112,9 +112,6 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
     wanted = _edit_prompt(graph, checkpoint["CLIP"], RECOLORED)
     graph.column("An edit that changed too much", 300)
     seed = graph.add("PrimitiveInt", "Seed")
-    graph.note(
-        "Stands in for **your** edit. Edited already? Load it, fit it to the same size, connect it in its place."
-    )
     edited = graph.add(
         "Img2ImgAllInOne",
         "Any edit",
@@ -142,6 +139,9 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
     settings: dict[str, Any] = {"edited": edited["image"], "mask": found["MASK"], "feather": 8}
     kept = graph.add("Img2ImgKeepUnmasked", original=source.image, **settings)
     saved = parts.save(graph, parts.unfitted(graph, kept["image"], source), "only_what_was_asked_for")
+    graph.note(
+        "*Any edit* stands in for **yours**. Edited already? Load it, fit it to the same size, connect it instead."
+    )
     graph.as_app([*source.shown, *_texts(graph), (found, "threshold"), (seed, "value")], [saved])
 
 

@@ -11,7 +11,8 @@ BOXES = """() => app.graph.nodes.map(({ title, boundingRect: [x, y, width, heigh
 # A card has its picture only while it is in view, and pictures that arrive above it push it out of view again.
 SHOWS_A_PICTURE = """name => {
     const card = document.querySelector(`[data-testid="template-workflow-${name}"]`);
-    card?.scrollIntoView({ block: "center" });
+    // the cards come a page at a time, as the last one is scrolled to
+    (card ?? [...document.querySelectorAll('[data-testid^="template-workflow-"]')].at(-1))?.scrollIntoView({ block: "center" });
     return card?.querySelector("img")?.naturalWidth > 0;
 }"""
 

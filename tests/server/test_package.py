@@ -24,6 +24,7 @@ NEEDED = (
     "js/*.mjs",
     "js/*.css",
     "js/docs/*.md",
+    "js/docs/*/*.md",
     "locales/*/*.json",
     "workflows/*.json",
     "workflows/*.jpg",

@@ -76,6 +76,12 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def families(session: nox.Session) -> None:
+    """Try every capability on every family of models, and write docs/families.md; `-- NAMES` tries some of them."""
+    run_part(session, "client", "dev.family_table", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
     """Train the demo checkpoint; `-- ARGUMENTS` go to demo/train.py."""
     run_part(session, "client", "demo.train", *session.posargs)

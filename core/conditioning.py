@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,16 +15,56 @@ Conditioning = list[Any]
 """ComfyUI's CONDITIONING: a list of [embedding, options]."""
 
 
-def prompt_of_item(conditioning: Conditioning, item: int) -> Conditioning:
-    """The part of a conditioning that belongs to one picture of a batch; what all share stays as it is."""
+STRETCHED = {"concat_latent_image", "concat_image", "concat_mask"}
+"""What ComfyUI spreads over a batch of another size; all else it repeats from the start."""
 
-    def own(value: Any) -> Any:
-        return value[item % len(value)][None] if isinstance(value, Tensor) and len(value) > 1 else value
+
+def prompt_of_pictures(conditioning: Conditioning, rows: Sequence[int], pictures: int) -> Conditioning:
+    """What a conditioning says to some pictures of a batch, in a batch of their own.
+
+    What all pictures share stays as it is; of what there is one for each, every picture keeps its own.
+
+    rows:     which of the pictures, in any order and as often as wanted
+    pictures: of the whole batch
+    """
+
+    def own(value: Any, stretched: bool = False) -> Any:
+        if isinstance(value, list):
+            return [own(item, stretched) for item in value]
+        if not isinstance(value, Tensor) or value.ndim < 2 or len(value) == 1:
+            return value
+        return value[[_row_of(row, pictures, len(value), stretched) for row in rows]]
 
     return [
-        [own(embedding), {name: own(value) if name == "pooled_output" else value for name, value in options.items()}]
+        [own(embedding), {name: own(value, name in STRETCHED) for name, value in options.items()}]
         for embedding, options in conditioning
     ]
+
+
+def _row_of(picture: int, pictures: int, rows: int, stretched: bool) -> int:
+    """Which of so many rows ComfyUI gives to a picture of a batch."""
+    if not stretched or rows == pictures:
+        return picture % rows
+    if pictures > rows:
+        return min(math.floor((picture + 0.5) * rows / pictures), rows - 1)
+    return min(round(picture * (rows - 1) / max(1, pictures - 1)), rows - 1)
+
+
+def draws_from_seed(conditioning: Conditioning) -> bool:
+    """Whether a model draws noise for a prompt's picture from the seed: x4 upscalers, unCLIP and their kin."""
+    return any(
+        float(part.get("noise_augmentation") or 0.0) > 0.0
+        for _, options in conditioning
+        for part in (options, *(options.get("unclip_conditioning") or ()))
+    )
+
+
+def with_text(conditioning: Conditioning, encoded: Conditioning) -> Conditioning:
+    """A conditioning that says something else and goes on carrying all that is no text: pictures, sizes, guidance...
+
+    encoded: the new text, as the text encoder gives it
+    """
+    return [[text, options | facts] for _, options in conditioning for text, facts in encoded]
 
 
 def conditioning_digest(conditioning: Conditioning) -> str:
@@ -30,9 +72,22 @@ def conditioning_digest(conditioning: Conditioning) -> str:
     parts = []
     for embedding, options in conditioning:
         parts.append("" if embedding is None else digest(embedding))
-        for name, value in sorted(options.items()):
-            parts.append(f"{name}={digest(value) if isinstance(value, Tensor) else plain_text(value)}")
+        parts.extend(f"{name}={_value_text(value)}" for name, value in sorted(options.items()))
     return text_digest("|".join(parts))
+
+
+def _value_text(value: Any) -> str:
+    """An option by what is in it: tensors by their bits, also inside lists and ControlNets."""
+    if isinstance(value, Tensor):
+        return digest(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_value_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{name}={_value_text(item)}' for name, item in value.items())}}}"
+    if hasattr(value, "cond_hint_original"):  # a ControlNet, and those it is chained to
+        shown = (value.cond_hint_original, value.strength, value.timestep_percent_range, value.previous_controlnet)
+        return f"{type(value).__name__}{_value_text(shown)}"
+    return plain_text(value)
 
 
 def plain_text(value: Any) -> str:

@@ -35,6 +35,44 @@ def resized_mask(mask: Tensor, height: int, width: int) -> Tensor:
     return plane[:, 0]
 
 
+def planes_of_mask(mask: Tensor, batch: int, frames: int) -> Tensor:
+    """A mask for latent clips: which plane belongs to which of the pictures and latent frames.
+
+    A mask with as many planes as there are pictures of one frame each has one for each of them. One with as many planes
+    as the clip had frames before it was encoded is brought to latent frames as video VAEs make them: the first frame
+    alone, then one of each group.
+
+    mask:    [n, H, W] or [n, 1, H, W], or [n, 1, t, H, W] where its frames are latent ones already
+    batch:   pictures or clips
+    frames:  latent frames of each
+    returns: [1 or batch, 1, 1 or frames, H, W]; any other number of planes is left as frames, to be resized
+    """
+    if mask.ndim == 5:
+        return mask
+    planes = mask.reshape(-1, *mask.shape[-2:])
+    count = len(planes)
+    if count == batch and (frames == 1 or (count != frames and not frames_in_group(count, frames))):
+        return planes[:, None, None]
+    if frames == 1:
+        return planes[:batch, None, None]
+    if count > frames and (group := frames_in_group(count, frames)):
+        rest = planes[1 : 1 + group * (frames - 1)].reshape(frames - 1, group, *planes.shape[1:])
+        planes = torch.cat([planes[:1], rest.mean(1)])
+    return planes[None, None]
+
+
+def frames_in_group(pixel_frames: int, latent_frames: int) -> int:
+    """How many frames a video VAE makes one of after the first; 0 where the numbers do not belong together."""
+    if latent_frames < 2 or pixel_frames <= latent_frames:
+        return 0
+    group, rest = divmod(pixel_frames - 1, latent_frames - 1)
+    if rest == 0:
+        return group
+    # frames that do not fill a group are dropped by the VAE, or make one more latent frame
+    known = (4, 8, 6)
+    return next((group for group in known if latent_frames == 1 + (pixel_frames - 1) // group), 0)
+
+
 def keep_outside(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
     """The changed latent inside the mask and, where the mask is exactly 0, the original's own bits.
 

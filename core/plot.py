@@ -15,7 +15,6 @@ from .schedule import (
     NoiseSchedule,
     Scheduler,
     StrengthSettings,
-    snr_db,
     start_sigma,
     strength_sigmas,
 )
@@ -53,14 +52,14 @@ def strength_figures(
     """Work out what each strength means on a model; the strength in ``settings`` itself is not used."""
     measure = settings.measure
     plans = [strength_sigmas(schedule, scheduler, replace(settings, strength=strength)) for strength in strengths]
-    decibels = [snr_db(plan.start_sigma, schedule.flow) for plan in plans]
+    decibels = [schedule.snr_db(plan.start_sigma) for plan in plans]
     curve = list(zip(strengths, decibels, strict=True))
     if measure != "steps":
         # These two measures know their first sigma without asking the scheduler, so a dense curve costs nothing.
         dense = np.linspace(0.0025, 1.0, 400).tolist()
-        curve = [(at, snr_db(start_sigma(schedule, at, measure)[0], schedule.flow)) for at in dense]
+        curve = [(at, schedule.snr_db(start_sigma(schedule, at, measure)[0])) for at in dense]
     levels = [start_sigma(schedule, timestep / LAST_TIMESTEP, "timestep")[0] for timestep in TIMESTEPS]
-    signal = [(1 - sigma) ** 2 if schedule.flow else 1 / (1 + sigma**2) for sigma in levels]
+    signal = [(1 - sigma) ** 2 if schedule.flow else 1 / (1 + (sigma / schedule.spread) ** 2) for sigma in levels]
     return StrengthFigures(list(strengths), decibels, [plan.steps for plan in plans], curve, signal, schedule.flow)
 
 

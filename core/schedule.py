@@ -31,11 +31,14 @@ class NoiseSchedule:
     sigmas:           [rows] float64 on the CPU, ascending
     flow:             True for flow models, False for variance exploding ones
     percent_to_sigma: the model's own map from the share of the way down (0 = all noise, 1 = clean) to sigma
+    spread:           of the model's clean latents: the sigma at which noise is as strong as picture, on models that
+                      are not flow models
     """
 
     sigmas: Tensor
     flow: bool
     percent_to_sigma: Callable[[float], float]
+    spread: float = 1.0
 
     @property
     def sigma_min(self) -> float:
@@ -60,6 +63,23 @@ class NoiseSchedule:
         """The sigma at a training timestep, 0..999; the other way of ``timestep``."""
         row = timestep / LAST_TIMESTEP * (len(self.sigmas) - 1)
         return math.exp(np.interp(row, np.arange(len(self.sigmas)), self.sigmas.log().numpy()))
+
+    def noise_share(self, sigma: float) -> float:
+        """The share of noise in a noised picture, 0..1: f = 1 / (1 + sqrt(SNR))."""
+        return sigma if self.flow else sigma / (self.spread + sigma)
+
+    def sigma_of_share(self, share: float) -> float:
+        """The sigma at which the noise share is ``share`` (0..1); infinite at 1 for variance exploding models."""
+        if self.flow:
+            return share
+        return self.spread * share / (1.0 - share) if share < 1.0 else math.inf
+
+    def snr_db(self, sigma: float) -> float:
+        """Signal-to-noise ratio in decibel: (spread / sigma)^2, for flow ((1 - sigma) / sigma)^2; inf when clean."""
+        if sigma <= 0.0:
+            return math.inf
+        signal = 1.0 - sigma if self.flow else self.spread
+        return 20.0 * math.log10(signal / sigma) if signal > 0.0 else -math.inf
 
 
 Scheduler = Callable[[float | None, int], Tensor]
@@ -129,8 +149,8 @@ class StrengthPlan:
             "scheduler": settings.scheduler,
             "start_sigma": start,
             "start_timestep": schedule.timestep(start) if start else 0.0,
-            "snr_db": snr_db(start, schedule.flow),
-            "noise_share": noise_share(start, schedule.flow),
+            "snr_db": schedule.snr_db(start),
+            "noise_share": schedule.noise_share(start),
             "planned_calls": self.steps,
             "capped": self.capped,
             "sigma_max": schedule.sigma_max,
@@ -138,26 +158,6 @@ class StrengthPlan:
             "sigmas": self.sigmas.tolist(),
             "timesteps": [schedule.timestep(sigma) if sigma else 0.0 for sigma in self.sigmas.tolist()],
         }
-
-
-def noise_share(sigma: float, flow: bool) -> float:
-    """The share of noise in a noised picture, 0..1: f = 1 / (1 + sqrt(SNR))."""
-    return sigma if flow else sigma / (1.0 + sigma)
-
-
-def sigma_of_share(share: float, flow: bool) -> float:
-    """The sigma at which the noise share is ``share`` (0..1); infinite at 1 for variance exploding models."""
-    if flow:
-        return share
-    return share / (1.0 - share) if share < 1.0 else math.inf
-
-
-def snr_db(sigma: float, flow: bool) -> float:
-    """Signal-to-noise ratio in decibel: SNR = 1 / sigma^2, for flow ((1 - sigma) / sigma)^2; inf when clean."""
-    if sigma <= 0.0:
-        return math.inf
-    signal = 1.0 - sigma if flow else 1.0
-    return 20.0 * math.log10(signal / sigma) if signal > 0.0 else -math.inf
 
 
 def executed_steps(steps: int, strength: float, step_count: StepCount) -> int:
@@ -177,7 +177,7 @@ def start_sigma(schedule: NoiseSchedule, strength: float, measure: Measure) -> t
     ``noise``: the sigma whose noise share is ``strength``, equally noisy on every model family.
     """
     largest = schedule.sigma_max
-    wanted = sigma_of_share(strength, schedule.flow)
+    wanted = schedule.sigma_of_share(strength)
     if measure == "timestep":
         wanted = schedule.percent_to_sigma(1.0 - strength) if strength < 1.0 else largest
         return (wanted, False) if 0.0 < wanted <= largest else (largest, False)

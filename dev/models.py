@@ -131,7 +131,7 @@ def random_model(
     model = model_class(config, comfy.model_base.ModelType[family.model_type], device=offload)
     if family.model_class == "BaseModel" and family.concat:
         model.set_inpaint()
-    _fill(model.diffusion_model, seed)
+    fill_randomly(model.diffusion_model, seed)
     return comfy.model_patcher.ModelPatcher(model, comfy.model_management.get_torch_device(), offload)
 
 
@@ -195,7 +195,7 @@ def random_conditioning(seed: int, width: int = CONTEXT, tokens: int = 7) -> lis
     return [[torch.randn(1, tokens, width, generator=generator), {}]]
 
 
-def _fill(network: torch.nn.Module, seed: int) -> None:
+def fill_randomly(network: torch.nn.Module, seed: int) -> None:
     """Random weights that about keep the scale of a signal, also in layers that would start at zero."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
@@ -203,10 +203,10 @@ def _fill(network: torch.nn.Module, seed: int) -> None:
         parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * spread)
 
 
-def random_vae(seed: int = 0) -> Any:
-    """A small VAE (ComfyUI's TAESD class, 4 channels, 8 pixels to a latent) with random weights."""
-    network = comfy.taesd.taesd.TAESD(latent_channels=4)
-    _fill(network, seed)
+def random_vae(seed: int = 0, channels: int = 4) -> Any:
+    """A small VAE (ComfyUI's TAESD class, 8 pixels to a latent) with random weights."""
+    network = comfy.taesd.taesd.TAESD(latent_channels=channels)
+    fill_randomly(network, seed)
     return comfy.sd.VAE(sd=network.state_dict())
 
 
@@ -215,5 +215,5 @@ def random_control_net(unet: dict[str, Any] = TINY_UNET, seed: int = 0) -> torch
     shape = {name: value for name, value in unet.items() if name not in ("transformer_depth_output", "out_channels")}
     shape |= {"in_channels": 4, "hint_channels": 3, "dtype": torch.float32, "operations": comfy.ops.disable_weight_init}
     network = comfy.cldm.cldm.ControlNet(**shape)
-    _fill(network, seed)
+    fill_randomly(network, seed)
     return network

@@ -29,7 +29,7 @@ from .latent import (
     to_model_space,
 )
 from .mask import RunMask, run_mask
-from .model import is_guidance_distilled, model_fingerprint, versions
+from .model import is_guidance_distilled, model_fingerprint, picture_rows, versions
 from .noise import FixedNoise, draw_noise
 from .panel import Panel, before_after_panel, noised_pictures, panel, words_panel
 from .plan import shown_plan
@@ -38,12 +38,13 @@ from .refinement import Refined, Refinement, with_colors_of
 from .sampler import Sampler, sampler_names
 from .sampling import Sampled, Start, batch_size, sample
 from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of, start_timestep
-from .solver import solve
+from .solver import SOLVER_SEED, solve
 from .tiling import tiled
-from .vae import decode, encode, upscale, vae_multiple
+from .vae import canvas_multiple, decode, encode, encode_for, upscale, vae_multiple
 
 __all__ = [
     "FIND_STEPS",
+    "SOLVER_SEED",
     "EditGuidance",
     "EditSettings",
     "FindMask",
@@ -66,12 +67,14 @@ __all__ = [
     "Thumbnails",
     "batch_size",
     "before_after_panel",
+    "canvas_multiple",
     "check_inversion",
     "close_latent",
     "decode",
     "draw_noise",
     "edit_latent",
     "encode",
+    "encode_for",
     "encode_text",
     "file_state",
     "find_mask",
@@ -94,6 +97,7 @@ __all__ = [
     "panel",
     "partly_inverted",
     "picture_mask",
+    "picture_rows",
     "plan_strength",
     "preserved_share",
     "resolve_prompts",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import comfy.controlnet
 import torch
 from comfy.sd import CLIP
 from torch import Tensor
@@ -77,3 +79,28 @@ def _split_range(
         high = percent_to_sigma(max(start)) if start else high
         low = percent_to_sigma(min(end)) if end else low
     return {key: value for key, value in options.items() if key not in keys}, high, low
+
+
+def with_hint(control: Any, change: Callable[[Any, Tensor], Tensor]) -> Any:
+    """A copy of a ControlNet that is ready for a run, and of those chained to it, with changed hints."""
+    out = copy.copy(control)
+    out.cond_hint = out.extra_concat = out.control_input = None  # what it made of the old hint
+    if control.cond_hint_original is not None:
+        out.cond_hint_original = change(control, control.cond_hint_original)
+        out.extra_concat_orig = [change(control, extra) for extra in control.extra_concat_orig]
+    if control.previous_controlnet is not None:
+        out.previous_controlnet = with_hint(control.previous_controlnet, change)
+    return out
+
+
+def control_of_pictures(control: Any, rows: Sequence[int]) -> Any:
+    """A ControlNet for some pictures of a batch; one that shows the same to all of them stays as it is."""
+    one, own = control, False
+    while isinstance(one, comfy.controlnet.ControlBase):
+        own |= one.cond_hint_original is not None and len(one.cond_hint_original) > 1
+        one = one.previous_controlnet
+
+    def pick(_: Any, hint: Tensor) -> Tensor:
+        return hint[[row % len(hint) for row in rows]]
+
+    return with_hint(control, pick) if own and one is None else control

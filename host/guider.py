@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management
@@ -12,9 +12,9 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..core.conditioning import Conditioning
+from ..core.conditioning import Conditioning, prompt_of_pictures
 from ..core.kept import Kept
-from .conditioning import on_device, resolve_prompts
+from .conditioning import control_of_pictures, on_device, resolve_prompts
 from .model import is_guidance_distilled
 from .schedule import model_sampling
 
@@ -44,6 +44,20 @@ class Guidance:
     def guider(self, sigmas: Tensor) -> CountingGuider:
         """A guider whose scheduled prompts act by shares of the run over these sigmas."""
         return CountingGuider(self, sigmas)
+
+    def for_pictures(self, rows: Sequence[int], pictures: int) -> Guidance:
+        """The guidance of some pictures of a batch, in a batch of their own; see ``core.conditioning``."""
+        hints = Kept[Any](8)  # prompt and negative go on sharing one ControlNet
+
+        def own(conditioning: Conditioning) -> Conditioning:
+            prompt = prompt_of_pictures(conditioning, rows, pictures)
+            for _, options in prompt:
+                control = options.get("control")
+                if control is not None:
+                    options["control"] = hints.get((control,), lambda one=control: control_of_pictures(one, rows))
+            return prompt
+
+        return replace(self, positive=own(self.positive), negative=own(self.negative))
 
 
 class CountingGuider(comfy.samplers.CFGGuider):

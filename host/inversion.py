@@ -31,7 +31,7 @@ from .latent import (
 from .noise import FixedNoise
 from .progress import StepCounter
 from .schedule import noise_schedule
-from .solver import solve
+from .solver import SOLVER_SEED, solve
 
 BEST_FOR_EDITS = 0.6  # of the values of preserve in benchmarks/edit_truth.py
 
@@ -166,11 +166,11 @@ def partly_inverted(
     return torch.stack([slerp(*pair, share) for pair in zip(noise, inverted, strict=True)]), found.work
 
 
-def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion, seed: int) -> tuple[Latent, FixedNoise]:
+def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion) -> tuple[Latent, FixedNoise]:
     """The noise of an inversion as a LATENT and as a NOISE, for samplers that know nothing of inversions."""
     if len(inversion.sigmas) == 0:
-        return latent, FixedNoise(torch.zeros_like(inversion.clean), seed)
+        return latent, FixedNoise(torch.zeros_like(inversion.clean), SOLVER_SEED)
     first, state = float(inversion.sigmas[0]), inversion.state.float()
     samples, noise = samples_of(model, state, first), noise_of(model, state, first)
     record = NoisedRecord(inversion.clean, noise, first, digest(samples), state, inverted=True)
-    return close_latent(latent, samples, record), FixedNoise(noise, seed)
+    return close_latent(latent, samples, record), FixedNoise(noise, SOLVER_SEED)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..core.noise import ItemKey, NoisedRecord, digest
 from ..core.placing import WITHOUT_FLOAT64, sent
+from .model import check_grid
 from .schedule import model_sampling
 
 RECORD_KEY = "img2img_record"
@@ -115,6 +116,7 @@ def _shaped_for(model: ModelPatcher, samples: Tensor, latent: Latent) -> Tensor:
             f"latent: it has {samples.shape[1]} channels, but this model works on {latent_format.latent_channels}; "
             f"encode the picture with the VAE that belongs to the model"
         )
+    check_grid(model, samples)
     return samples
 
 

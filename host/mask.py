@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.model_base
 import comfy.utils
 import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..core.mask import MaskKind, mask_kind, soft_mask_at
+from ..core.mask import MaskKind, mask_kind, planes_of_mask, soft_mask_at
 from .schedule import noise_schedule
 
 
@@ -29,7 +30,8 @@ class RunMask:
 def run_mask(mask: Tensor | None, shape: torch.Size) -> RunMask:
     """Decide what a mask means before resizing it, then resize it as ComfyUI does.
 
-    Pictures of a batch whose own mask is all ones stay all ones: resizing would leave rounding there.
+    Pictures and frames whose own mask is all ones stay all ones: resizing would leave rounding there. On clips, masks
+    of frames meet latent frames as in ``core.mask.planes_of_mask``.
 
     shape:  [B, C, ..., H, W] of the latent
     raises: ValueError for values outside 0..1, and for a mask so small that nothing of it is left
@@ -39,26 +41,45 @@ def run_mask(mask: Tensor | None, shape: torch.Size) -> RunMask:
         return RunMask(kind)
     if not bool(torch.isfinite(mask).all()) or bool((mask < 0).any()) or bool((mask > 1).any()):
         raise ValueError("mask: its values must lie between 0 (keep) and 1 (change); look at the node that made it")
-    resized = comfy.utils.reshape_mask(mask.float(), (shape[0], 1, *shape[2:]))
-    lost = ~resized.any()
-    if len(shape) == 4:
-        planes = comfy.utils.repeat_to_batch_size(mask.reshape(-1, *mask.shape[-2:]), shape[0]).flatten(1)
-        whole = (planes >= 1).all(-1).reshape(-1, 1, 1, 1)
-        resized = torch.where(whole, torch.ones_like(resized), resized)
-        lost = planes.any(-1) & ~resized.flatten(1).any(-1)
-    if bool(lost.any()):
+    planes = _planes(mask.float(), shape)
+    resized = comfy.utils.reshape_mask(planes, (shape[0], 1, *shape[2:]))
+    resized = torch.where((planes >= 1).flatten(-2).all(-1)[..., None, None], torch.ones_like(resized), resized)
+    if bool((planes.flatten(-2).any(-1) & ~resized.flatten(-2).any(-1)).any()):
         raise ValueError(
             "mask: it is so small that nothing of it is left in the latent picture; grow it by a few pixels"
         )
     return RunMask(kind, resized)
 
 
+def _planes(mask: Tensor, shape: torch.Size) -> Tensor:
+    """A mask at its own resolution, in the order of a latent's pictures and frames: [1 or B, 1, ..., H, W]."""
+    if len(shape) == 4:
+        return comfy.utils.repeat_to_batch_size(mask.reshape(-1, 1, *mask.shape[-2:]), shape[0])
+    if len(shape) == 5:
+        planes = planes_of_mask(mask, shape[0], shape[2])
+        if planes.shape[2] in (1, shape[2]):
+            return planes
+        return torch.nn.functional.interpolate(planes, (shape[2], *planes.shape[-2:]), mode="trilinear")
+    if mask.ndim != 3 or mask.shape[1] != 1:
+        raise ValueError(
+            f"mask: it is a picture's, {mask.shape[-1]} x {mask.shape[-2]} pixels, but this latent is no picture; "
+            f"remove it"
+        )
+    return mask
+
+
+def reads_masks(model: ModelPatcher) -> bool:
+    """Whether a model takes grey in a mask for a noise level: m * sigma where the mask is m (LTXV, Wan 2.2 5B...)."""
+    return type(model.model).process_timestep is not comfy.model_base.BaseModel.process_timestep
+
+
 def with_soft_mask(model: ModelPatcher, sigmas: Tensor) -> ModelPatcher:
     """A clone of the model under which a soft mask frees each pixel at its own share of this run's strength.
 
-    Source: differential diffusion (arXiv:2306.00950). A model that brings a mask function of its own keeps it.
+    Source: differential diffusion (arXiv:2306.00950). A model that reads masks itself, or brings a mask function of
+    its own, keeps to that.
     """
-    if "denoise_mask_function" in model.model_options:
+    if "denoise_mask_function" in model.model_options or reads_masks(model):
         return model
     table = noise_schedule(model).sigmas.float().to(model.load_device)
     first = torch.searchsorted(table, sigmas[:1].to(table)).clamp_min(1)

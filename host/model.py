@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import comfy.ldm.cascade.stage_b
+import comfy.ldm.cosmos.model
+import comfy.ldm.cosmos.predict2
+import comfy.ldm.genmo.joint_model.asymm_models_joint
+import comfy.ldm.hunyuan_video.model
+import comfy.ldm.pixart.pixartms
+import comfy.ldm.wan.model
+import comfy.model_base
 import comfy.model_management
 import comfy.model_sampling
 import comfy.supported_models
@@ -35,6 +43,44 @@ def is_guidance_distilled(model: ModelPatcher) -> bool:
     config = getattr(model.model, "model_config", None)
     built_in = getattr(config, "unet_config", {}).get("guidance_embed", False)
     return bool(built_in) or isinstance(config, comfy.supported_models.FluxSchnell)
+
+
+def picture_rows(model: ModelPatcher, samples: Tensor) -> list[list[int]]:
+    """Which rows of a batch [B, C, ...] make each of its pictures; SVD and its kin take a whole batch for one clip."""
+    rows = range(len(samples))
+    if isinstance(model.model, comfy.model_base.SVD_img2vid):
+        return [list(rows)]
+    return [[row] for row in rows]
+
+
+UNPADDED = (
+    comfy.ldm.cascade.stage_b.StageB,
+    comfy.ldm.cosmos.model.GeneralDIT,
+    comfy.ldm.cosmos.predict2.MiniTrainDIT,
+    comfy.ldm.genmo.joint_model.asymm_models_joint.AsymmDiTJoint,
+    comfy.ldm.hunyuan_video.model.HunyuanVideo,
+    comfy.ldm.pixart.pixartms.PixArtMS,
+    comfy.ldm.wan.model.VaceWanModel,
+)
+"""Networks that work on patches of several cells and leave it to us that the sides are whole multiples of them."""
+
+
+def patch_size(model: ModelPatcher) -> int:
+    """Cells of the latent, along each side, that a network takes as one; 1 where it takes every cell for itself."""
+    network = model.model.diffusion_model
+    usual = 2 if isinstance(network, UNPADDED) else 1
+    size = getattr(network, "patch_size", None) or getattr(network, "patch_spatial", None) or usual
+    return int(size[-1] if isinstance(size, (tuple, list)) else size)
+
+
+def check_grid(model: ModelPatcher, samples: Tensor) -> None:
+    """Raise ValueError for a latent [B, C, ..., H, W] whose sides the network could not cut into its patches."""
+    patch, (height, width) = patch_size(model), samples.shape[-2:]
+    if isinstance(model.model.diffusion_model, UNPADDED) and (height % patch or width % patch):
+        raise ValueError(
+            f"latent: it is {width} x {height} cells, but this model works on patches of {patch} x {patch}; bring the "
+            f"picture to sides that are whole multiples of {8 * patch} pixels with Fit Image, or set fit to pad"
+        )
 
 
 def model_fingerprint(model: ModelPatcher) -> str:

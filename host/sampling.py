@@ -11,16 +11,16 @@ from typing import Any
 import comfy.model_management
 import comfy.samplers
 import comfy.utils
-from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
+from ..core.conditioning import draws_from_seed
 from ..core.mask import keep_outside
 from ..core.noise import ItemKey, isolated_rng
 from ..core.report import Work
 from .guider import Guidance
 from .latent import OpenLatent
 from .mask import RunMask, with_soft_mask
-from .model import fitting_batch
+from .model import fitting_batch, picture_rows
 from .progress import Progress
 from .sampler import Sampler
 from .thinking import thinking
@@ -127,14 +127,19 @@ def _as_partial_run(sampler: Any, state: Tensor | None) -> tuple[Any, PartialRun
     return sampler, run
 
 
-def batch_size(model: ModelPatcher, sampler: Sampler, opened: OpenLatent, count: int, limit: int = 0) -> int:
+def batch_size(guidance: Guidance, sampler: Sampler, opened: OpenLatent, count: int, limit: int = 0) -> int:
     """How many pictures to sample at once.
 
     limit: at most this many; 0 asks ComfyUI how much memory is free
 
-    A sampler that draws its noise under the mask for the whole batch (ddim) gets one picture at a time, so that each
-    is the same alone.
+    A sampler that draws its noise under the mask for the whole batch (ddim), and a model that draws noise of its own
+    from the seed, get one picture at a time, so that each is the same alone.
     """
+    model = guidance.model
     if opened.mask is not None and sampler.masks_whole_batch:
+        return 1
+    if draws_from_seed(guidance.positive) or draws_from_seed(guidance.negative):
+        return 1
+    if len(picture_rows(model, opened.samples)[0]) > 1:  # a clip
         return 1
     return limit or fitting_batch(model, list(opened.samples.shape[1:]), count)

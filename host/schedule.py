@@ -109,7 +109,8 @@ def noise_schedule(model: ModelPatcher) -> NoiseSchedule:
 def schedule_on(sampling: Any, flow: bool) -> NoiseSchedule:
     """The noise levels of one of ComfyUI's ``model_sampling`` objects, or of one like it."""
     sigmas = sampling.sigmas.detach().cpu().double()  # Apple's GPU has no float64
-    return NoiseSchedule(sigmas[sigmas > 0], flow, lambda percent: float(sampling.percent_to_sigma(percent)))
+    spread = 1.0 if flow else float(getattr(sampling, "sigma_data", 1.0))
+    return NoiseSchedule(sigmas[sigmas > 0], flow, lambda percent: float(sampling.percent_to_sigma(percent)), spread)
 
 
 def start_timestep(model: ModelPatcher, sigmas: Tensor) -> float | None:

@@ -17,6 +17,9 @@ from ..core.placing import WITHOUT_FLOAT64
 from ..core.report import Work
 from .guider import CountingGuider, Guidance
 
+SOLVER_SEED = 0
+"""What a model gets for a seed on the way up and down again, where it draws noise for a prompt's picture from it."""
+
 
 class Solver(comfy.samplers.Sampler):
     """Work of the pack's own in the place of a sampler inside ComfyUI's sampling; ``result`` holds what came out."""
@@ -99,6 +102,6 @@ def solve(
 
 def run_solver(guider: CountingGuider, solver: Solver, sigmas: Tensor, clean: Tensor) -> Any:
     """Let ComfyUI load the model and call a solver; what the solver found."""
-    with isolated_rng(0):
-        guider.sample(torch.zeros_like(clean), clean, solver, sigmas.clone(), disable_pbar=True, seed=0)
+    with isolated_rng(SOLVER_SEED):
+        guider.sample(torch.zeros_like(clean), clean, solver, sigmas.clone(), disable_pbar=True, seed=SOLVER_SEED)
     return solver.result

@@ -6,7 +6,6 @@ that work on whole predictions (RescaleCFG, perturbed attention...) go on seeing
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,7 +24,7 @@ from torch import Tensor
 from ..core.conditioning import Conditioning
 from ..core.kept import Kept
 from ..core.tiles import Offsets, TileGrid, blend_tiles, tile_weight, total_weight
-from .conditioning import on_device
+from .conditioning import on_device, with_hint
 from .guider import Guidance
 from .model import fitting_batch
 
@@ -34,6 +33,9 @@ KEPT_PROMPTS = 8  # prompts that are cut already, more than a step asks about
 WHOLE = {
     "gligen": "GLIGEN boxes, which lie on the whole picture",
     "reference_latents": "a reference picture, which the model would paint into every tile",
+    "stable_cascade_prior": "the prior of Stable Cascade, which shows the whole picture",
+    "attention_mask_img_shape": "an attention mask of a style picture, which lies on the whole picture",
+    "camera_conditions": "a path of the camera, which lies on the whole picture",
 }
 """What belongs to the whole picture and could not be cut along with a tile."""
 
@@ -174,8 +176,8 @@ class TileHandler(comfy.context_windows.ContextHandlerABC):
             return self.grid.scaled(scale).stack(hint, scaled, len(x))
 
         def for_groups() -> dict[Offsets, Any]:
-            whole = _with_hint(control, enlarge)
-            return {offsets: _with_hint(whole, partial(cut, offsets)) for offsets in self.grid.groups(at_once)}
+            whole = with_hint(control, enlarge)
+            return {offsets: with_hint(whole, partial(cut, offsets)) for offsets in self.grid.groups(at_once)}
 
         return self.controls.get((str(list(x.shape)), control), for_groups)
 
@@ -191,18 +193,6 @@ def _cut_cond(value: comfy.conds.CONDRegular, grid: TileGrid, offsets: Offsets, 
         each = comfy.utils.repeat_to_batch_size(tensor, batch)
         return value._copy_with(each.repeat(len(offsets), *[1] * (tensor.ndim - 1)))
     return value
-
-
-def _with_hint(control: Any, change: Callable[[Any, Tensor], Tensor]) -> Any:
-    """A copy of a ControlNet that is ready for a run, and of those chained to it, with changed hints."""
-    out = copy.copy(control)
-    out.cond_hint = out.extra_concat = out.control_input = None  # what it made of the old hint
-    if control.cond_hint_original is not None:
-        out.cond_hint_original = change(control, control.cond_hint_original)
-        out.extra_concat_orig = [change(control, extra) for extra in control.extra_concat_orig]
-    if control.previous_controlnet is not None:
-        out.previous_controlnet = _with_hint(control.previous_controlnet, change)
-    return out
 
 
 def _hint_scale(control: Any) -> int:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import comfy.model_base
 import comfy.model_management
+import torch
+from comfy.model_patcher import ModelPatcher
 from comfy.sd import VAE
 from torch import Tensor
 
 from ..core.tiles import convert_tiles, plan_vae_tiles
 from .latent import Latent
+from .model import patch_size
+
+PICTURE_MODELS = (comfy.model_base.QwenImage, comfy.model_base.HunyuanImage21Refiner)
+"""Models of pictures that share their VAE with models of clips."""
 
 
 def encode(vae: VAE, image: Tensor, tile: int | None = None) -> Latent:
@@ -55,10 +62,54 @@ def decode(vae: VAE, latent: Latent, tile: int | None = None) -> Tensor:
     return image.reshape(-1, *image.shape[-3:]) if image.ndim == 5 else image
 
 
+def encode_for(model: ModelPatcher, vae: VAE, image: Tensor, tile: int | None = None) -> Latent:
+    """As ``encode``, for a model: pictures one by one where the model paints pictures and the VAE takes clips.
+
+    raises: ValueError where a VAE of clips would drop some of the frames
+    """
+    if len(image) == 1 or not takes_clips(vae):
+        return encode(vae, image, tile)
+    if not isinstance(model.model, PICTURE_MODELS):
+        _check_frames(vae, len(image))
+        return encode(vae, image, tile)
+    return {"samples": torch.cat([encode(vae, one, tile)["samples"] for one in image.split(1)])}
+
+
+def takes_clips(vae: VAE) -> bool:
+    """Whether a VAE takes a batch of pictures for the frames of a clip."""
+    return vae.latent_dim == 3 and not vae.not_video
+
+
+def _check_frames(vae: VAE, frames: int) -> None:
+    shrink, grow = (ratio[0] if isinstance(ratio, tuple) else int for ratio in (vae.downscale_ratio, vae.upscale_ratio))
+    kept = grow(shrink(frames))
+    if kept != frames:
+        fitting = sorted({grow(shrink(count)) for count in range(1, frames + 9)})
+        near = [count for count in fitting if count <= frames][-1:] + [count for count in fitting if count > frames][:1]
+        raise ValueError(
+            f"image: it holds {frames} frames, but this VAE makes {kept} of them; give it "
+            f"{' or '.join(map(str, near))} frames, or one picture at a time"
+        )
+
+
 def vae_multiple(vae: VAE) -> int:
     """The sides of a picture must be whole multiples of this many pixels for a VAE."""
     pixels: Any = vae.spacial_compression_encode()
     return int(pixels)
+
+
+def canvas_multiple(model: ModelPatcher, vae: VAE) -> int:
+    """The sides of a picture must be whole multiples of this many pixels, for a VAE and for the patches of a model.
+
+    raises: ValueError where what the VAE decodes has not the size of what it encoded
+    """
+    pixels = vae_multiple(vae)
+    if pixels != vae_unit(vae):
+        raise ValueError(
+            f"vae: it makes a cell of {pixels} pixels and {vae_unit(vae)} pixels of a cell, so the picture would come "
+            f"back at another size; use VAE Encode, Guided Sampler and VAE Decode instead"
+        )
+    return pixels * patch_size(model)
 
 
 def vae_unit(vae: VAE) -> int:

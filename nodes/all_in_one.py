@@ -104,12 +104,13 @@ class AllInOne(io.ComfyNode):
     ) -> io.NodeOutput:
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
-        multiple = host.vae_multiple(vae)
+        as_it_is = fit == "off" and mask_area != "region"
+        multiple = host.vae_multiple(vae) if as_it_is else host.canvas_multiple(model, vae)
         if mask_area == "region":
             canvas = _region(image, mask, target, context, multiple)
         else:
             canvas = _fitted(image, mask, fit, multiple)
-        noised, _ = noise_latent(model, host.encode(vae, canvas.image), plan.sigmas, seed, canvas.mask)
+        noised, _ = noise_latent(model, host.encode_for(model, vae, canvas.image), plan.sigmas, seed, canvas.mask)
         guidance = host.Guidance(model, positive, negative, cfg)
         chosen = host.Sampler.chosen(sampler_name, sampler)
         latent, work, facts = sample_latent(guidance, chosen, noised, plan.sigmas, seed, think=think)

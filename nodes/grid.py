@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from PIL import Image
 
 from .. import host
+from ..core.conditioning import with_text
 from ..core.grid import (
     AXES,
     UNCHANGED,
@@ -148,7 +149,7 @@ class StrengthGrid(io.ComfyNode):
         cells = plan_cells(*axes, Cell(strength, cfg, steps, sampler_name, scheduler, seed))
         _check_connected(axes, clip, sampler)
         guidance = host.Guidance(model, positive, negative, cfg)
-        opened = _one_picture(host.open_clean_latent(model, latent, mask))
+        opened = _one_picture(model, host.open_clean_latent(model, latent, mask))
         painter = Painter(guidance, vae, clip, sampler, opened)
         settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
         sources = (positive, negative, latent, vae, clip, mask, sampler, measure, step_count)
@@ -193,8 +194,8 @@ def _check_connected(axes: tuple[Axis, Axis], clip: io.Clip.Type | None, sampler
         raise ValueError("sampler: it is connected, but one axis is sampler; disconnect it or choose another axis")
 
 
-def _one_picture(opened: host.OpenLatent) -> host.OpenLatent:
-    if len(opened.samples) != 1:
+def _one_picture(model: io.Model.Type, opened: host.OpenLatent) -> host.OpenLatent:
+    if len(host.picture_rows(model, opened.samples)) != 1:
         raise ValueError(
             f"latent: it holds {len(opened.samples)} pictures, but a grid shows one; pick it with Latent From Batch"
         )
@@ -270,8 +271,9 @@ class Painter:
         return Shown(run, to_pillow(picture), ssim(picture[None], first[None]), plan)
 
     def _prompt(self, text: str | None) -> io.Conditioning.Type:
-        """A line of the prompt axis, encoded; of cells that have none, the connected prompt."""
-        return self.guidance.positive if text is None or self.clip is None else host.encode_text(self.clip, text)
+        """A line of the prompt axis in the connected prompt's place, with all else that this one carries."""
+        positive = self.guidance.positive
+        return positive if text is None or self.clip is None else with_text(positive, host.encode_text(self.clip, text))
 
     def _decoded(self, samples: torch.Tensor) -> torch.Tensor:
         return host.decode(self.vae, {"samples": samples})[0]

@@ -123,7 +123,7 @@ class DDIMInvert(io.ComfyNode):
         facts = asked | {"corrector_steps": corrector_steps, "sigmas": sigmas} | _identity(guidance, found) | judged
         text = report.text(found.work, **facts)
         shown = host.panel(inputs.INVERSION_PANEL, text, **judged)
-        noise = host.inverted_noise(model, latent, found.inversion, seed)
+        noise = host.inverted_noise(model, latent, found.inversion)
         return io.NodeOutput(found.inversion, *noise, sigmas, text, ui=shown)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..core.conditioning import prompt_of_item
 from ..core.inversion import Inversion
 from ..core.inversion_methods import method_named
 from ..core.metrics import mse
@@ -93,10 +92,10 @@ class NullTextOptimize(io.ComfyNode):
         start = "positive" if negative is None else "negative"
         guidance = host.Guidance(model, positive, positive if negative is None else negative, cfg)
         settings = Settings(cfg, inner_steps, learning_rate, start)
-        pictures = range(len(inversion.clean) if len(inversion.sigmas) else 0)
-        progress = host.StepCounter(model, len(inversion.clean) * max(0, len(inversion.sigmas) - 1))
-        found = [_optimize(guidance, inversion, item, settings, progress) for item in pictures]
-        facts = _facts(model, inversion, found)
+        pictures = host.picture_rows(model, inversion.clean) if len(inversion.sigmas) else []
+        progress = host.StepCounter(model, len(pictures) * max(0, len(inversion.sigmas) - 1))
+        found = [_optimize(guidance, inversion, rows, settings, progress) for rows in pictures]
+        facts = _facts(model, inversion, pictures, found)
         text = report.text(_work(found, settings), **asdict(settings), inversion=inversion.settings, **facts)
         made = _inversion_of(inversion, guidance, settings, found)
         return io.NodeOutput(made, text, ui=host.panel(inputs.INVERSION_PANEL, text, **facts))
@@ -135,10 +134,13 @@ def _check(model: io.Model.Type, inversion: Inversion, cfg: float) -> None:
 
 
 def _optimize(
-    guidance: host.Guidance, inversion: Inversion, item: int, settings: Settings, progress: Callable[[Any], None]
+    guidance: host.Guidance, inversion: Inversion, rows: list[int], settings: Settings, progress: Callable[[Any], None]
 ) -> host.SolvedWithGradients:
-    """One picture of the batch, by itself: so it gets the same embeddings in any batch, and needs the least memory."""
-    path = [state[item : item + 1] for state in inversion.trajectory]
+    """One picture of the batch, by itself: so it gets the same embeddings in any batch, and needs the least memory.
+
+    rows: of the batch that make the picture, several for a clip
+    """
+    path = [state[rows] for state in inversion.trajectory]
 
     def follow(parts: host.GuidedParts, embedding: torch.Tensor, clean: torch.Tensor) -> list[NullTextStep]:
         states = [state.clone() for state in sent(path, clean.device)]
@@ -149,9 +151,8 @@ def _optimize(
             found.append(step)
         return found
 
-    positive, negative = (prompt_of_item(prompt, item) for prompt in (guidance.positive, guidance.negative))
-    own = replace(guidance, positive=positive, negative=negative)
-    return host.solve_with_gradients(own, inversion.sigmas, inversion.clean[item : item + 1], follow)
+    own = guidance.for_pictures(rows, len(inversion.clean))
+    return host.solve_with_gradients(own, inversion.sigmas, inversion.clean[rows], follow)
 
 
 def _inversion_of(
@@ -181,12 +182,14 @@ def _work(found: list[host.SolvedWithGradients], settings: Settings) -> Work:
     return Work(steps * (settings.inner_steps + 3), calls, sum(one.seconds for one in found))
 
 
-def _facts(model: io.Model.Type, inversion: Inversion, found: list[host.SolvedWithGradients]) -> dict[str, Any]:
+def _facts(
+    model: io.Model.Type, inversion: Inversion, pictures: list[list[int]], found: list[host.SolvedWithGradients]
+) -> dict[str, Any]:
     """What the report says of the work and of what came out."""
     calls = {part: sum(one.parts.calls[part] for one in found) for part in host.GuidedParts.PARTS}
     clean = host.to_model_space(model, inversion.clean)
     last = [host.stored(one.result[-1].state) for one in found]
-    errors = [mse(state, clean[item : item + 1]) for item, state in enumerate(last)]
+    errors = [mse(state, clean[rows]) for rows, state in zip(pictures, last, strict=True)]
     steps = [step for one in found for step in one.result]
     return {
         "model_calls": sum(calls.values()),

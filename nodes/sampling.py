@@ -107,6 +107,8 @@ def sample_latent(
         "mask": area.kind,
         "think": think,
     }
+    if len(sigmas) < 2 and opened.record is not None:  # nothing to sample: what comes next continues from the record
+        return host.close_latent(latent, latent["samples"], opened.record), run.work, facts
     return host.close_latent(latent, run.samples, _record_left(start, run, sigmas)), run.work, facts
 
 
@@ -136,6 +138,7 @@ def choose_start(
         )
     if opened.intact:
         state = record.state if at_its_level else host.state_of(model, opened.samples, record.sigma)
+        keys = opened.keys(host.SOLVER_SEED) if record.inverted else keys
         return host.Start(record.clean, record.noise, keys, state), "the noised latent"
     if opened.mask is not None and add_noise == "auto":
         raise ValueError(

@@ -121,10 +121,11 @@ class TiledRefine(io.ComfyNode):
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
         chosen, unit = host.Sampler.chosen(sampler_name, sampler), host.vae_multiple(vae)
-        picture, canvas = _on_whole_cells(enlarged := _enlarged(image[..., :3], scale, upscale_model), unit)
-        grid = _grid(picture, tile, overlap, unit)
+        multiple = host.canvas_multiple(model, vae)
+        picture, canvas = _on_whole_cells(enlarged := _enlarged(image[..., :3], scale, upscale_model), multiple)
+        grid = _grid(picture, (tile, overlap), unit, multiple)
         vae_tile = None if len(grid) == 1 else tile
-        opened = host.open_clean_latent(model, host.encode(vae, picture, vae_tile), _on_canvas(mask, canvas))
+        opened = host.open_clean_latent(model, host.encode_for(model, vae, picture, vae_tile), _on_canvas(mask, canvas))
         area = host.run_mask(opened.mask, opened.samples.shape)
         guidance = host.tiled(host.Guidance(model, positive, negative, cfg), grid)
         start, inverting = _start(guidance, opened, plan.sigmas, seed, 0.0 if area.kind == "none" else invert)
@@ -149,9 +150,13 @@ def _start(
     return host.Start(opened.samples, noise, opened.keys(seed)), work
 
 
-def _grid(picture: torch.Tensor, tile: int, overlap: int, unit: int) -> TileGrid:
-    """The tiles of a picture in the cells of its latent, ``unit`` pixels each; ValueError where they would not meet."""
-    side, reach = max(1, tile // unit), overlap // unit
+def _grid(picture: torch.Tensor, sizes: tuple[int, int], unit: int, multiple: int) -> TileGrid:
+    """The tiles of a picture in the cells of its latent, ``unit`` pixels each; ValueError where they would not meet.
+
+    sizes: of a tile and of the overlap, in pixels; a tile becomes a whole multiple of ``multiple``
+    """
+    tile, overlap = sizes
+    side, reach = max(1, tile // multiple) * (multiple // unit), overlap // unit
     if reach >= side:
         raise ValueError(
             f"overlap: it is {overlap} pixels, but a tile is {tile}; make it smaller than the tile, an eighth of it is "

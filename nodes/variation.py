@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -152,10 +152,11 @@ class VariationBatch(io.ComfyNode):
         opened = host.open_clean_latent(model, latent, mask)
         listed = parse_seeds(seeds) or [(seed + i) % SEED_LIMIT for i in range(first_item + count)]
         levels = parse_strengths(strengths) or [strength]
-        items = plan_variations(len(opened.samples), listed, levels, first_item)
+        pictures = host.picture_rows(model, opened.samples)
+        items = plan_variations(len(pictures), listed, levels, first_item)
         plans = {level: host.plan_strength(model, replace(settings, strength=level)) for level in set(levels)}
-        limit = host.batch_size(model, painted_by, opened, len(items), batch_limit)
-        painter = Painter(guidance, painted_by, opened, plans, listed[0], variation)
+        limit = host.batch_size(guidance, painted_by, opened, len(items), batch_limit)
+        painter = Painter(guidance, painted_by, opened, pictures, plans, listed[0], variation)
         sources = (positive, negative, latent, mask, sampler, vae, sampler_name)
         numbers = repr((items, listed[0], settings, cfg, variation, limit))
         done = _finished.setdefault(model, Kept(1)).get((*sources, numbers), list)
@@ -201,11 +202,11 @@ class Sheet:
         self.place, self.is_missing = place or 0, place is None
         self._tell(0)
 
-    def add(self, samples: torch.Tensor, seen: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
-        """Take in the next finished variations, [B, C, ...], and show a small picture of each where there is one."""
+    def add(self, finished: Sequence[torch.Tensor], seen: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
+        """Take in the next finished variations, [1, C, ...] or clips [B, C, ...], and show a small picture of each."""
         before = len(self.done)
-        for one in samples.split(1):
-            picture = seen(one)
+        for one in finished:
+            picture = seen(one[:1])
             image = None if picture is None else host.small_jpeg(thumbnail(picture, THUMBNAIL_SIDE))
             self.done.append(Finished(one, image))
         self._tell(before)
@@ -243,6 +244,7 @@ class Sheet:
 class Painter:
     """What all variations of a run share.
 
+    pictures:   the rows of the latent that make each of them
     plans:      of each strength
     first_seed: the seed whose noise the others turn away from
     variation:  how far they turn, 0..1
@@ -251,6 +253,7 @@ class Painter:
     guidance: host.Guidance
     sampler: host.Sampler
     opened: host.OpenLatent
+    pictures: list[list[int]]
     plans: Mapping[float, StrengthPlan]
     first_seed: int
     variation: float
@@ -261,31 +264,34 @@ class Painter:
         progress = host.Progress(model, sum(self.plans[part[0].strength].steps for part in parts))
         seen = host.Thumbnails(model, vae, progress)
         for part in parts:
-            start, area = self._start(part)
-            run = host.sample(self.guidance, self.sampler, self.plans[part[0].strength].sigmas, start, area, progress)
-            sheet.add(run.samples, seen)
+            rows = [row for item in part for row in self.pictures[item.picture]]
+            start, area = self._start(part, rows)
+            guidance = self.guidance.for_pictures(rows, len(self.opened.samples))
+            run = host.sample(guidance, self.sampler, self.plans[part[0].strength].sigmas, start, area, progress)
+            sheet.add(run.samples.chunk(len(part)), seen)
             work += run.work
         return work
 
-    def _start(self, part: list[Variation]) -> tuple[host.Start, host.RunMask]:
-        """Where variations that are sampled together start, and their mask."""
-        opened, pictures = self.opened, [item.picture for item in part]
-        clean = opened.samples[pictures]
+    def _start(self, part: list[Variation], rows: list[int]) -> tuple[host.Start, host.RunMask]:
+        """Where variations that are sampled together start, and their mask; rows are those of the latent."""
+        opened = self.opened
+        clean = opened.samples[rows]
         noise = torch.cat([self._noise(item) for item in part])
-        keys = [opened.keys(item.seed)[item.picture] for item in part]
+        keys = [opened.keys(item.seed)[row] for item in part for row in self.pictures[item.picture]]
         mask = opened.mask
         if mask is not None and len(mask) == len(opened.samples) > 1:
-            mask = mask[pictures]
+            mask = mask[rows]
         return host.Start(clean, noise, keys), host.run_mask(mask, clean.shape)
 
     def _noise(self, item: Variation) -> torch.Tensor:
         """What a stock KSampler would draw for this picture alone, turned that way from the first variation's noise."""
-        picture = self.opened.samples[item.picture : item.picture + 1]
-        index = [self.opened.keys(0)[item.picture][1]]
+        rows = self.pictures[item.picture]
+        picture, index = self.opened.samples[rows], [self.opened.keys(0)[row][1] for row in rows]
+        index = self.opened.items if len(rows) > 1 else index  # a clip's noise is one draw
         own = host.draw_noise(picture, item.seed, index)
         if self.variation >= 1.0:
             return own
-        return slerp(host.draw_noise(picture, self.first_seed, index)[0], own[0], self.variation)[None]
+        return slerp(host.draw_noise(picture, self.first_seed, index), own, self.variation)
 
     def facts(self, items: list[Variation], settings: StrengthSettings) -> dict[str, Any]:
         """What the report says of the run, besides what it took."""

@@ -10,7 +10,7 @@ import comfy.model_patcher
 import comfy.supported_models
 import pytest
 import torch
-from img2img_studio.dev.models import FLUX_OF_NEWER_HOSTS, _fill, random_conditioning, random_model
+from img2img_studio.dev.models import FLUX_OF_NEWER_HOSTS, fill_randomly, random_conditioning, random_model
 
 from nodes import KSampler
 
@@ -230,7 +230,7 @@ def tiny(config_class, latent_width=32, **shape):
     config = config_class(shape)
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "")
-    _fill(model.diffusion_model, 0)
+    fill_randomly(model.diffusion_model, 0)
     device, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
     prompts = [random_conditioning(seed, latent_width) for seed in (1, 2)]
     for ((_, options),) in prompts:

@@ -1,6 +1,7 @@
 """Strength in sigma space, on the schedules of SD1.5 and of flow models written out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,7 @@ from img2img_studio.core.schedule import (
     NoiseSchedule,
     StrengthSettings,
     executed_steps,
-    noise_share,
     repaired,
-    sigma_of_share,
-    snr_db,
     start_sigma,
     strength_sigmas,
 )
@@ -40,6 +38,7 @@ def flow(shift):
 
 
 SCHEDULES = {"sd": stable_diffusion(), "flow": flow(1.0), "flow shift 3": flow(3.0)}
+SCHEDULES["half the spread"] = replace(stable_diffusion(), spread=0.5)
 
 
 def evenly(schedule):
@@ -92,27 +91,31 @@ def test_timestep_measure_is_strength_times_the_last_timestep(name, strength):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
-@pytest.mark.parametrize("is_flow", [True, False])
-def test_noise_share_and_sigma_are_inverses(share, is_flow):
-    assert noise_share(sigma_of_share(share, is_flow), is_flow) == pytest.approx(share)
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_noise_share_and_sigma_are_inverses(share, name):
+    schedule = SCHEDULES[name]
+    assert schedule.noise_share(schedule.sigma_of_share(share)) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 0.9])
-def test_noise_share_is_one_over_one_plus_root_snr(sigma):
-    for is_flow in (True, False):
-        snr = 10 ** (snr_db(sigma, is_flow) / 10)
-        assert noise_share(sigma, is_flow) == pytest.approx(1 / (1 + math.sqrt(snr)))
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_noise_share_is_one_over_one_plus_root_snr(sigma, name):
+    schedule = SCHEDULES[name]
+    snr = 10 ** (schedule.snr_db(sigma) / 10)
+    assert schedule.noise_share(sigma) == pytest.approx(1 / (1 + math.sqrt(snr)))
 
 
-def test_snr_of_nothing_and_of_all_noise():
-    assert snr_db(0.0, False) == math.inf
-    assert snr_db(1.0, True) == -math.inf
-    assert snr_db(1.0, False) == 0.0
+def test_snr_of_nothing_of_all_noise_and_of_as_much_noise_as_picture():
+    assert SCHEDULES["sd"].snr_db(0.0) == math.inf
+    assert SCHEDULES["flow"].snr_db(1.0) == -math.inf
+    assert SCHEDULES["sd"].snr_db(1.0) == 0.0
+    assert SCHEDULES["half the spread"].snr_db(0.5) == 0.0
+    assert start_sigma(SCHEDULES["half the spread"], 0.5, "noise") == (0.5, False)
 
 
 def test_noise_measure_is_capped_at_the_largest_sigma():
     schedule = SCHEDULES["sd"]
-    largest_share = noise_share(schedule.sigma_max, False)
+    largest_share = schedule.noise_share(schedule.sigma_max)
     assert start_sigma(schedule, largest_share - 0.001, "noise")[1] is False
     assert start_sigma(schedule, largest_share + 0.001, "noise") == (schedule.sigma_max, True)
     assert start_sigma(SCHEDULES["flow"], 1.0, "noise") == (1.0, False)

@@ -1,0 +1,340 @@
+"""What ComfyUI's own architectures carry and toys do not: conditioning that belongs to one picture, to the whole plane,
+to a frame or to the seed; masks that the model reads itself; grids of their own."""
+
+import json
+
+import pytest
+import torch
+from img2img_studio import host
+from img2img_studio.core.mask import planes_of_mask
+from img2img_studio.dev.families import ARCHITECTURES, random_video_vae
+
+import nodes as stock
+
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def models():
+    """MODELs by family, each built once."""
+    built = {}
+
+    def model(name):
+        if name not in built:
+            built[name] = ARCHITECTURES[name].model()
+        return built[name]
+
+    return model
+
+
+def sigmas_of(nodes, model, strength=0.7, steps=2):
+    return nodes["StrengthScheduler"].execute(model, "normal", steps, strength).args[0]
+
+
+def ksampler(model, positive, negative, latent, denoise=1.0, steps=2, seed=SEED, cfg=3.0):
+    return stock.common_ksampler(model, seed, steps, cfg, "euler", "normal", positive, negative, latent, denoise)[0]
+
+
+def variations(nodes, model, positive, negative, latent, count, limit=0, **more):
+    values = (model, positive, negative, latent, count, 0.7, 2, 3.0, "euler", "normal", SEED, 1.0)
+    return nodes["VariationBatch"].execute(*values, batch_limit=limit, **more).args[0]["samples"]
+
+
+def assert_same(one, other):
+    """Up to the rounding of batches of different sizes."""
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def only(latent, row):
+    return {"samples": latent["samples"][row : row + 1]}
+
+
+def two_prompts(family, seed):
+    """A CONDITIONING with a prompt, and a picture where the family has one, for each of two pictures."""
+    (_, options), (first, _), (second, _) = (
+        *family.prompt(seed, 2),
+        *family.prompt(seed + 10),
+        *family.prompt(seed + 20),
+    )
+    return [[torch.cat([first, second]), options]]
+
+
+def of_picture(conditioning, row):
+    def own(value):
+        return value[row : row + 1] if isinstance(value, torch.Tensor) and len(value) == 2 else value
+
+    return [
+        [own(embedding), {name: own(value) for name, value in options.items()}] for embedding, options in conditioning
+    ]
+
+
+# Two stages
+
+
+@pytest.mark.parametrize("noised", [True, False])
+def test_a_stage_with_nothing_to_do_hands_the_latent_on(nodes, models, noised):
+    family, high, low = ARCHITECTURES["Wan 2.1"], models("Wan 2.1"), ARCHITECTURES["Wan 2.1"].model(1)
+    latent, prompts, sigmas = family.latent(), (family.prompt(1), family.prompt(2)), sigmas_of(nodes, high)
+    start = nodes["SDEditNoise"].execute(high, latent, sigmas, SEED).args[0] if noised else latent
+    sampler = nodes["Img2ImgGuidedSampler"]
+    handed = sampler.execute(high, *prompts, start, sigmas[:1], 3.0, "euler", SEED).args[0]
+    both = sampler.execute(low, *prompts, handed, sigmas, 3.0, "euler", SEED).args[0]
+    alone = sampler.execute(low, *prompts, start, sigmas, 3.0, "euler", SEED).args[0]
+    assert torch.equal(both["samples"], alone["samples"])
+
+
+# Masks
+
+
+@pytest.mark.parametrize("name", ["LTXV", "Wan 2.2 5B", "Cosmos Predict2"])
+def test_models_that_read_masks_are_told_what_is_there(nodes, models, name):
+    """As LTXVImgToVideo leaves it: the first frame is held at 0.3 of the noise level."""
+    family, model = ARCHITECTURES[name], models(name)
+    mask = torch.ones(1, 1, family.shape[1], 1, 1)
+    mask[:, :, 0] = 0.3
+    latent, prompts = family.latent() | {"noise_mask": mask}, (family.prompt(1), family.prompt(2))
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 2, 1.0, measure="steps").args[0]
+    ours = nodes["Img2ImgGuidedSampler"].execute(model, *prompts, latent, sigmas, 3.0, "euler", SEED).args[0]
+    assert torch.equal(ours["samples"], ksampler(model, *prompts, latent)["samples"])
+
+
+def hard_mask(pictures=1, side=None):
+    mask = torch.zeros(pictures, 48, 64)
+    for index, one in enumerate(mask):
+        one[:, 32:] = index == 0
+        one[:, :32] = index != 0
+    return mask
+
+
+def test_two_pictures_of_a_model_with_frames_keep_a_mask_each(nodes, models):
+    family, model = ARCHITECTURES["Qwen-Image"], models("Qwen-Image")
+    latent, prompts = family.latent(2), (family.prompt(1), family.prompt(2))
+    sigmas, mask = sigmas_of(nodes, model), hard_mask(2)
+    out = nodes["Img2ImgGuidedSampler"].execute(model, *prompts, latent, sigmas, 3.0, "euler", SEED, mask=mask).args[0]
+    changed = out["samples"] != latent["samples"]
+    assert changed[0, ..., 4:].all()
+    assert not changed[0, ..., :4].any()
+    assert changed[1, ..., :4].all()
+    assert not changed[1, ..., 4:].any()
+
+
+def test_masks_of_frames_meet_latent_frames(nodes, models):
+    family, model = ARCHITECTURES["Wan 2.1"], models("Wan 2.1")
+    latent, prompts = family.latent(), (family.prompt(1), family.prompt(2))
+    mask = torch.ones(9, 48, 64)
+    mask[0] = 0
+    sampler, sigmas = nodes["Img2ImgGuidedSampler"], sigmas_of(nodes, model)
+    out = sampler.execute(model, *prompts, latent, sigmas, 3.0, "euler", SEED, mask=mask).args[0]["samples"]
+    assert torch.equal(out[:, :, 0], latent["samples"][:, :, 0])
+    assert (out[:, :, 1:] != latent["samples"][:, :, 1:]).all()
+
+
+@pytest.mark.parametrize(("pixels", "latents"), [(9, 3), (17, 3), (13, 3), (12, 3), (10, 3), (5, 2)])
+def test_frames_of_a_mask_are_grouped_as_by_the_vae(pixels, latents):
+    """Each plane holds the number of its frame: the first stands alone, and a group is what lies between two others."""
+    mask = torch.arange(pixels, dtype=torch.float32).view(-1, 1, 1)
+    means = planes_of_mask(mask, 1, latents).flatten().tolist()
+    group = {(9, 3): 4, (17, 3): 8, (13, 3): 6, (12, 3): 4, (10, 3): 4, (5, 2): 4}[pixels, latents]
+    assert means == [0.0, *(1 + (group - 1) / 2 + group * index for index in range(latents - 1))]
+
+
+# What belongs to a picture
+
+
+@pytest.mark.parametrize("name", ["SD1.5 InstructPix2Pix", "SD1.5 inpaint", "Flux Fill"])
+def test_variations_keep_each_picture_its_own_conditioning(nodes, models, name):
+    family, model = ARCHITECTURES[name], models(name)
+    latent, positive, negative = family.latent(2), two_prompts(family, 1), two_prompts(family, 2)
+    whole = variations(nodes, model, positive, negative, latent, 2)
+    for limit in (1, 3):
+        assert_same(variations(nodes, model, positive, negative, latent, 2, limit), whole)
+    for row in (0, 1):
+        alone = [of_picture(prompt, row) for prompt in (positive, negative)]
+        painted = variations(nodes, model, *alone, only(latent, row) | {"batch_index": [row]}, 2)
+        assert_same(painted, whole[2 * row : 2 * row + 2])
+
+
+def test_null_text_keeps_each_picture_its_own_conditioning(nodes, models):
+    family, model = ARCHITECTURES["SD1.5 InstructPix2Pix"], models("SD1.5 InstructPix2Pix")
+    latent, positive = family.latent(2), two_prompts(family, 1)
+
+    def optimized(prompt, picture):
+        found = nodes["DDIMInvert"].execute(
+            model, prompt, picture, "normal", 2, 0.5, "ddim", 1, 1.0, 0, keep_trajectory=True
+        )
+        report = nodes["Img2ImgNullTextOptimize"].execute(model, prompt, found.args[0], 3.0, 1, 0.01).args[1]
+        return json.loads(report)["latent_mse"]
+
+    both = optimized(positive, latent)
+    alone = [optimized(of_picture(positive, row), only(latent, row))[0] for row in (0, 1)]
+    assert both == pytest.approx(alone, rel=1e-3)
+
+
+def test_control_nets_with_a_picture_each(nodes, models):
+    """A hint for each picture goes with its picture, and prompt and negative still share one ControlNet."""
+    import comfy.controlnet
+    from img2img_studio.dev.models import TINY_UNET, random_control_net
+
+    family, model = ARCHITECTURES["SD1.5"], models("SD1.5")
+    net = comfy.controlnet.ControlNet(random_control_net(TINY_UNET))
+    hints = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(3))
+
+    def prompts(hint):
+        control = net.copy().set_cond_hint(hint, 1.0)
+        return [[[text, {"control": control}] for text, _ in family.prompt(seed)] for seed in (1, 2)]
+
+    latent = family.latent(2)
+    whole = variations(nodes, model, *prompts(hints), latent, 2)
+    for row in (0, 1):
+        picture = only(latent, row) | {"batch_index": [row]}
+        painted = variations(nodes, model, *prompts(hints[row : row + 1]), picture, 2)
+        assert_same(painted, whole[2 * row : 2 * row + 2])
+
+
+# What comes from the seed
+
+
+def test_variations_with_noise_from_the_seed_are_the_same_alone(nodes, models):
+    family, model = ARCHITECTURES["x4 upscaler"], models("x4 upscaler")
+    latent, prompts = family.latent(), (family.prompt(1), family.prompt(2))
+    batch = variations(nodes, model, *prompts, latent, 3)
+    for index in range(3):
+        alone = variations(nodes, model, *prompts, latent, 1, seeds=str(SEED + index))
+        assert_same(alone, batch[index : index + 1])
+
+
+def test_an_inverted_picture_comes_back_whatever_the_seed(nodes, models):
+    family, model = ARCHITECTURES["x4 upscaler"], models("x4 upscaler")
+    latent, prompt = family.latent(), family.prompt(1)
+    found = nodes["DDIMInvert"].execute(model, prompt, latent, "normal", 2, 0.5, "ddim", 1, 1.0, 3)
+    inversion, noise, drawn, sigmas, _ = found.args
+    back = nodes["Img2ImgInversionSampler"].execute(model, prompt, prompt, inversion, 1.0, 1.0).args[0]["samples"]
+    sampler = nodes["Img2ImgGuidedSampler"]
+    sampled = sampler.execute(model, prompt, prompt, noise, sigmas, 1.0, "euler", 99).args[0]["samples"]
+    assert_same(sampled, back)
+    assert drawn.seed == host.SOLVER_SEED
+
+
+# Clips
+
+
+def test_svd_varies_whole_clips(nodes, models):
+    family, model = ARCHITECTURES["SVD"], models("SVD")
+    clip, prompts = family.latent(3), (family.prompt(1), family.prompt(2))
+    batch = variations(nodes, model, *prompts, clip, 2)
+    assert len(batch) == 6
+    for index in (0, 1):
+        alone = variations(nodes, model, *prompts, clip, 1, seeds=str(SEED + index))
+        assert torch.equal(alone, batch[3 * index : 3 * index + 3])
+        latent, sigmas = dict(clip), sigmas_of(nodes, model)
+        sampler = nodes["Img2ImgGuidedSampler"]
+        chain = sampler.execute(model, *prompts, latent, sigmas, 3.0, "euler", SEED + index).args[0]["samples"]
+        assert torch.equal(alone, chain)
+
+
+def test_svd_null_text_works_on_whole_clips(nodes, models):
+    family, model = ARCHITECTURES["SVD"], models("SVD")
+    prompt = family.prompt(1)
+    found = nodes["DDIMInvert"].execute(
+        model, prompt, family.latent(2), "normal", 2, 0.5, "ddim", 1, 1.0, 0, keep_trajectory=True
+    )
+    made, report = nodes["Img2ImgNullTextOptimize"].execute(model, prompt, found.args[0], 3.0, 1, 0.01).args
+    back = nodes["Img2ImgInversionSampler"].execute(model, prompt, prompt, made, 3.0, 1.0).args[0]["samples"]
+    space = [host.to_model_space(model, samples) for samples in (back, made.clean)]
+    assert json.loads(report)["latent_mse"] == pytest.approx([float((space[0] - space[1]).square().mean())], rel=1e-3)
+
+
+# Grids and frames of a family's own
+
+
+UNPADDED = ["HunyuanVideo", "Cosmos", "Cosmos Predict2", "Mochi", "Wan 2.1 VACE", "PixArt sigma", "Stable Cascade B"]
+
+
+@pytest.mark.parametrize("name", [*UNPADDED, "Flux dev"])
+def test_any_size_by_padding(nodes, models, name):
+    """Sides that are odd in cells; PixArt needs larger ones, also in ComfyUI."""
+    family, model = ARCHITECTURES[name], models(name)
+    height, width = (side * 8 - 11 for side in family.shape[-2:])
+    image = torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(1))
+    prompts = (family.prompt(1), family.prompt(2))
+    values = (image, model, family.vae(), *prompts, 0.6, 1, 1.0, "euler", "normal", SEED)
+    out = nodes["Img2ImgAllInOne"].execute(*values, fit="pad").args[0]
+    assert out.shape == image.shape
+
+
+@pytest.mark.parametrize("name", UNPADDED)
+def test_a_grid_that_the_network_cannot_cut_is_refused_before_the_run(nodes, models, name):
+    family, model = ARCHITECTURES[name], models(name)
+    latent = family.latent(sides=tuple(side + 1 for side in family.shape[-2:]))
+    with pytest.raises(ValueError, match=r"latent: it is \d+ x \d+ cells, but this model works on patches of 2 x 2"):
+        nodes["SDEditNoise"].execute(model, latent, sigmas_of(nodes, model), SEED)
+
+
+def test_pictures_on_a_vae_of_clips_stay_pictures(nodes, models):
+    family, model = ARCHITECTURES["Qwen-Image"], models("Qwen-Image")
+    images = torch.rand(2, 48, 64, 3, generator=torch.Generator().manual_seed(1))
+    vae, prompts = family.vae(), (family.prompt(1), family.prompt(2))
+
+    def painted(image):
+        values = (image, model, vae, *prompts, 0.6, 2, 3.0, "euler", "normal", SEED)
+        return nodes["Img2ImgAllInOne"].execute(*values).args[0]
+
+    both = painted(images)
+    assert both.shape == images.shape
+    assert_same(both[:1], painted(images[:1]))
+
+
+@pytest.mark.parametrize(("frames", "near"), [(6, "5 or 9"), (2, "1 or 5")])
+def test_frames_that_would_vanish_are_refused_before_the_run(nodes, models, frames, near):
+    family, model = ARCHITECTURES["Wan 2.1"], models("Wan 2.1")
+    values = (torch.zeros(frames, 48, 64, 3), model, random_video_vae(), family.prompt(1), family.prompt(2))
+    with pytest.raises(ValueError, match=rf"image: it holds {frames} frames, but this VAE makes .* {near} frames"):
+        nodes["Img2ImgAllInOne"].execute(*values, 0.6, 1, 3.0, "euler", "normal", SEED)
+
+
+# What a prompt carries
+
+
+def test_the_prompt_axis_keeps_all_but_the_text(nodes, models, monkeypatch):
+    """The same text again gives the same picture: reference, guidance and sizes are still there."""
+    family, model = ARCHITECTURES["Flux Kontext"], models("Flux Kontext")
+    positive = family.prompt(1)
+    encoded = [[positive[0][0], {"pooled_output": positive[0][1]["pooled_output"]}]]
+    monkeypatch.setattr(host, "encode_text", lambda clip, text: encoded)
+    values = (model, positive, positive, family.latent(), family.vae(), "prompt", "the same", "seed", "5", 0.6, 2, 1.0)
+    cells = nodes["Img2ImgStrengthGrid"].execute(*values, "euler", "normal", SEED, clip=object()).args[1]["samples"]
+    sigmas = sigmas_of(nodes, model, 0.6)
+    sampler = nodes["Img2ImgGuidedSampler"]
+    chain = sampler.execute(model, positive, positive, family.latent(), sigmas, 1.0, "euler", SEED).args[0]["samples"]
+    assert torch.equal(cells, chain)
+
+
+@pytest.mark.parametrize("name", ["Stable Cascade B", "Flux Kontext"])
+def test_what_lies_on_the_whole_picture_is_refused_in_tiles(nodes, models, name):
+    family, model = ARCHITECTURES[name], models(name)
+    values = (torch.zeros(1, 64, 128, 3), family.vae(), model, family.prompt(1), family.prompt(2), 1.0, 0.5, 1, 1.0)
+    with pytest.raises(ValueError, match=r"positive: it carries .* make tile as large as the enlarged picture"):
+        nodes["Img2ImgTiledRefine"].execute(*values, "euler", "normal", SEED, 64, 16)
+
+
+@pytest.mark.parametrize("name", ["Playground 2.5", "Cosmos"])
+def test_half_noise_is_half_noise_on_every_family(nodes, models, name):
+    """At strength 0.5 by noise, noise is as strong as the model's own latents are."""
+    model = models(name)
+    _, start, report = nodes["StrengthScheduler"].execute(model, "normal", 2, 0.5, measure="noise").args
+    assert start == pytest.approx(float(model.get_model_object("model_sampling").sigma_data))
+    assert json.loads(report)["snr_db"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_recipe_sees_reference_pictures(nodes, models):
+    family, model = ARCHITECTURES["Flux Kontext"], models("Flux Kontext")
+    values = (family.latent(), "0.5", 1, 1.0, "euler", "normal", SEED, "same")
+
+    def refined(seed, recipe=""):
+        ((text, options),) = family.prompt(1)
+        prompt = [[text, options | {"reference_latents": [family.latent(seed=seed)["samples"]]}]]
+        return json.loads(nodes["ProgressiveRefine"].execute(model, prompt, prompt, *values, recipe=recipe).args[2])
+
+    first = refined(1)
+    assert refined(1, json.dumps(first))["recipe_check"]["identical"]
+    assert refined(2, json.dumps(first))["recipe_check"]["differs"] == ["prompts"]

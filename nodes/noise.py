@@ -11,7 +11,7 @@ from .. import host
 from ..core.mask import MASKED_CONTENTS, MaskedContent, masked_content
 from ..core.noise import NoisedRecord, StepNoise, digest
 from ..core.report import strict_json
-from ..core.schedule import check_sigmas, noise_share
+from ..core.schedule import check_sigmas
 from . import inputs
 
 
@@ -107,7 +107,7 @@ def _shown(model: io.Model.Type, noised: io.Latent.Type, seed: int, vae: io.Vae.
     if opened.record is None:
         return host.before_after_panel(strict_json({"noised_to": 0.0, "noise_share": 0.0}), [], [])
     sigma, schedule = opened.record.sigma, host.noise_schedule(model)
-    facts = {"noised_to": schedule.timestep(sigma), "noise_share": noise_share(sigma, schedule.flow), "seed": seed}
+    facts = {"noised_to": schedule.timestep(sigma), "noise_share": schedule.noise_share(sigma), "seed": seed}
     pictures = host.noised_pictures(model, opened.samples, opened.record, vae)
     return host.before_after_panel(strict_json(facts), *pictures)
 

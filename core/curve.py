@@ -18,9 +18,6 @@ from .schedule import (
     Scheduler,
     StrengthPlan,
     StrengthSettings,
-    noise_share,
-    sigma_of_share,
-    snr_db,
     strength_sigmas,
 )
 
@@ -49,8 +46,8 @@ def curve(schedule: NoiseSchedule, plan: StrengthPlan) -> dict[str, Any]:
         "planned_calls": plan.steps,
         "start_sigma": _short(start),
         "start_timestep": _short(schedule.timestep(start)) if start else 0.0,
-        "noise_share": _short(noise_share(start, schedule.flow)),
-        "snr_db": _short(snr_db(start, schedule.flow)),
+        "noise_share": _short(schedule.noise_share(start)),
+        "snr_db": _short(schedule.snr_db(start)),
         "capped": plan.capped,
         "sigma_max": _short(schedule.sigma_max),
         "points": _points(schedule, plan.sigmas.tolist()),
@@ -68,11 +65,11 @@ def equals(schedule: NoiseSchedule, scheduler: Scheduler, plan: StrengthPlan) ->
     """
     start, settings = plan.start_sigma, plan.settings
     compared = _measures(plan)
-    layout = sigma_of_share(LAYOUT_SHARE, schedule.flow)
+    layout = schedule.sigma_of_share(LAYOUT_SHARE)
     here = _compared(plan, settings.measure)
     return {
         "strengths": {one: strength_at(schedule, scheduler, start, _compared(plan, one)) for one in compared},
-        "layout_lost": noise_share(start, schedule.flow) >= LAYOUT_SHARE,
+        "layout_lost": schedule.noise_share(start) >= LAYOUT_SHARE,
         "layout_limit": strength_at(schedule, scheduler, layout, here) if here.measure in compared else None,
     }
 
@@ -112,7 +109,7 @@ def start_of(schedule: NoiseSchedule, scheduler: Scheduler, settings: StrengthSe
 def _points(schedule: NoiseSchedule, sigmas: Sequence[float]) -> str:
     if len(sigmas) > MOST_POINTS:
         sigmas = [sigmas[int(place)] for place in np.linspace(0, len(sigmas) - 1, MOST_POINTS)]
-    shares = [noise_share(sigma, schedule.flow) for sigma in sigmas]
+    shares = [schedule.noise_share(sigma) for sigma in sigmas]
     times = [schedule.timestep(sigma) if sigma else 0.0 for sigma in sigmas]
     return pairs((round(time, 1) for time in times), shares)
 

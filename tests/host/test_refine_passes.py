@@ -126,7 +126,9 @@ def test_drift_is_measured_and_stops_in_time(nodes, latent, refine):
     report = json.loads(out.args[2])
     first, second = (one["delta_e"] for one in report["passes"])
     assert 0 < first < second
-    assert len(out.ui.as_dict()["images"]) == 1
+    (shown,) = out.ui["img2img_before_after"]
+    assert [pair["name"] for pair in shown["pairs"]] == ["pass 1: 0.1", "pass 2: 0.9"]
+    assert f"colors moved by {second:.1f} Delta E" in shown["words"][1]
     between = (first + second) / 2
     final, every, stopped = refine(latent, "0.1, 0.9", vae=vae, max_drift=between, sampler_name="euler")
     stopped = json.loads(stopped)

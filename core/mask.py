@@ -153,3 +153,13 @@ def soften_outwards(mask: Tensor, reach: int) -> Tensor:
         grown = functional.max_pool2d(soft, 3, stride=1, padding=1) - 1.0 / (reach + 1)
         soft = torch.maximum(soft, grown)
     return soft[:, 0]
+
+
+def grown(mask: Tensor, reach: int) -> Tensor:
+    """A mask that is wider by ``reach`` pixels on every side: each pixel takes the largest value within reach.
+
+    mask: [B, H, W]
+    """
+    for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
+        mask = functional.max_pool2d(mask[:, None], window, 1, (window[0] // 2, window[1] // 2))[:, 0]
+    return mask

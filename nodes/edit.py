@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from .. import host
+from ..core.mask import grown
 from ..core.report import Report
 from ..core.schedule import Measure, StepCount, StrengthSettings
 from . import inputs
@@ -175,6 +176,15 @@ class PromptMask(io.ComfyNode):
                 inputs.scheduler(),
                 inputs.seed("The seed of the noise that is looked through."),
                 _threshold(optional=False),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=0,
+                    max=512,
+                    optional=True,
+                    tooltip="Widen the white by so many pixels, so that nothing of the old thing shows at its edge "
+                    "where the mask meets a picture that was painted elsewhere.",
+                ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="White where the prompts disagree."),
@@ -192,12 +202,13 @@ class PromptMask(io.ComfyNode):
         scheduler: str,
         seed: int,
         threshold: float,
+        grow: int = 0,
     ) -> io.NodeOutput:
         report = Report(host.versions())
         guidance = host.EditGuidance(model, positive, positive, 1.0, source, 1.0)
         opened = host.open_clean_latent(model, latent)
         settings = host.EditSettings(scheduler, seed, threshold=threshold)
         found, work = host.find_mask(guidance, opened, settings, host.StepCounter(model, host.FIND_STEPS))
-        mask = host.picture_mask(found, opened, model)
-        text = report.text(work, seed=seed, threshold=threshold, share=float(mask.mean()))
+        mask = grown(host.picture_mask(found, opened, model), grow)
+        text = report.text(work, seed=seed, threshold=threshold, grow=grow, share=float(mask.mean()))
         return io.NodeOutput(mask, text, ui=ui.PreviewMask(mask).as_dict() | host.words_panel(text))

@@ -78,9 +78,9 @@ class TiledRefine(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for one more "
-                    "call a step without guidance. 0: all of it is drawn. Higher keeps more of what the picture was, "
-                    "also at high strength; 1 adds the least detail.",
+                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for half "
+                    "as many calls more, without guidance. 0: all of it is drawn. Higher keeps more of what the "
+                    "picture was, also at high strength; 1 adds the least detail.",
                 ),
                 io.Combo.Input(
                     "match_colors",

@@ -2,7 +2,15 @@
 
 import pytest
 import torch
-from img2img_studio.core.mask import composite, fill_inwards, keep_outside, mask_kind, masked_content, soft_mask_at
+from img2img_studio.core.mask import (
+    composite,
+    fill_inwards,
+    grown,
+    keep_outside,
+    mask_kind,
+    masked_content,
+    soft_mask_at,
+)
 
 
 def square(size=16, low=4, high=12):
@@ -77,3 +85,13 @@ def test_masked_content_leaves_the_outside_alone(content):
         assert float(inside.std()) < float(latent.std())
     else:
         assert torch.equal(inside, expected[..., 4:12, 4:12])
+
+
+def test_a_grown_mask_reaches_so_many_pixels_further():
+    mask = torch.zeros(2, 12, 15)
+    mask[0, 4, 6], mask[1, 0, 14] = 1.0, 0.5
+    for reach in (0, 1, 3):
+        wide = grown(mask, reach)
+        assert float(wide[0].sum()) == (2 * reach + 1) ** 2
+        assert float(wide[1].sum()) == 0.5 * (reach + 1) ** 2
+        assert float(wide[1, : reach + 1, 14 - reach :].min()) == 0.5

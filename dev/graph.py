@@ -26,8 +26,8 @@ WORDS, BEFORE_AFTER = 84, 270
 PANELS = {
     "StrengthScheduler": 240, "DDIMInvert": 155, "Img2ImgNullTextOptimize": 155, "VariationBatch": 360,
     "Img2ImgStrengthGrid": 330,
-    **dict.fromkeys(["Img2ImgGuidedSampler", "Img2ImgInversionSampler", "Img2ImgPromptEdit", "Img2ImgPromptMask",
-                     "Img2ImgRestoreDetail", "Img2ImgUncropForMask"], WORDS),
+    **dict.fromkeys(["Img2ImgFolderImage", "Img2ImgGuidedSampler", "Img2ImgInversionSampler", "Img2ImgPromptEdit",
+                     "Img2ImgPromptMask", "Img2ImgRestoreDetail", "Img2ImgUncropForMask"], WORDS),
     **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
                      "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from .conditioning import encode_text, resolve_prompts
 from .demo import load_demo_checkpoint, load_saved_demo_checkpoint, saved_demo_checkpoints
 from .edit import FIND_STEPS, EditGuidance, EditSettings, FindMask, edit_latent, find_mask, picture_mask
-from .files import file_state, input_folder, is_picture, load_picture, small_jpeg
+from .files import file_state, has_result, input_folder, is_picture, load_picture, small_jpeg
 from .gradients import GuidedParts, SolvedWithGradients, solve_with_gradients
 from .guider import Guidance
 from .inversion import (
@@ -31,7 +31,7 @@ from .latent import (
 from .mask import RunMask, run_mask
 from .model import is_guidance_distilled, model_fingerprint, picture_rows, versions
 from .noise import FixedNoise, draw_noise
-from .panel import Panel, before_after_panel, noised_pictures, panel, words_panel
+from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, words_panel
 from .plan import shown_plan
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
 from .refinement import Refined, Refinement, with_colors_of
@@ -79,12 +79,14 @@ __all__ = [
     "file_state",
     "find_mask",
     "from_model_space",
+    "has_result",
     "input_divisor",
     "input_folder",
     "invert_latent",
     "inverted_noise",
     "is_guidance_distilled",
     "is_picture",
+    "lines_panel",
     "load_demo_checkpoint",
     "load_picture",
     "load_saved_demo_checkpoint",
@@ -109,6 +111,7 @@ __all__ = [
     "scheduler_names",
     "scheduler_of",
     "shown_plan",
+    "silence",
     "small_jpeg",
     "solve",
     "solve_with_gradients",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,20 @@ JPEG_QUALITY = 88
 def input_folder() -> Path:
     """ComfyUI's input folder."""
     return Path(folder_paths.get_input_directory()).resolve()
+
+
+def has_result(name: str, prefix: str) -> bool:
+    """Whether Save Image has saved something as ``prefix + name``, with a number behind, in ComfyUI's output folder.
+
+    prefix: as it stands in ``filename_prefix``, a folder inside the output folder included
+    raises: ValueError where it leads out of that folder
+    """
+    root = Path(folder_paths.get_output_directory()).resolve()
+    path = (root / f"{prefix}{name}").resolve()
+    if not path.is_relative_to(root):
+        raise ValueError(f"saved_as: {prefix!r} leads out of ComfyUI's output folder; write it as in Save Image")
+    numbered = re.compile(re.escape(path.name) + r"_\d+_?\.\w+")
+    return path.parent.is_dir() and any(numbered.fullmatch(file.name) for file in path.parent.iterdir())
 
 
 def is_picture(path: Path) -> bool:

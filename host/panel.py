@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 from comfy.sd import VAE
+from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ..core.before_after import Pictures, before_and_after
@@ -29,6 +30,16 @@ def panel(key: str, report: str, **shown: Any) -> Panel:
 def words_panel(report: str) -> Panel:
     """The report in words alone."""
     return panel("img2img_words", report)
+
+
+def lines_panel(*lines: str) -> Panel:
+    """Lines of words, of a node without a report."""
+    return {"img2img_words": [{"words": list(lines)}]}
+
+
+def silence(outputs: int) -> tuple[ExecutionBlocker, ...]:
+    """Outputs behind which nothing runs, and nobody is told: the run ends well."""
+    return tuple(ExecutionBlocker(None) for _ in range(outputs))
 
 
 def before_after_panel(

@@ -29,7 +29,7 @@ class FolderImage(io.ComfyNode):
                 "batch process",
                 "loop images",
             ],
-            folded=["pattern"],
+            folded=["pattern", "saved_as"],
             description="Loads one picture of a folder at every queued run, the next one each time. Queue as many runs "
             "as there are pictures.",
             inputs=[
@@ -52,6 +52,20 @@ class FolderImage(io.ComfyNode):
                     default="*",
                     tooltip="Only files with names like this, such as *.jpg or cat*.",
                 ),
+                io.Boolean.Input(
+                    "skip_done",
+                    default=False,
+                    optional=True,
+                    tooltip="Pass over pictures that have a result in ComfyUI's output folder, so that a long folder "
+                    "goes on where it stopped. Results are known by the name output wired to Save Image.",
+                ),
+                io.String.Input(
+                    "saved_as",
+                    default="",
+                    optional=True,
+                    tooltip="For skip_done: what stands before the name in Save Image's filename_prefix, such as "
+                    "edited/. Empty: the name alone.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image"),
@@ -62,28 +76,42 @@ class FolderImage(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, index: int, pattern: str) -> Any:
+    def fingerprint_inputs(
+        cls, folder: str, index: int, pattern: str, skip_done: bool = False, saved_as: str = ""
+    ) -> Any:
         pictures, _ = pictures_in(folder, pattern)
-        return (len(pictures), *host.file_state(pictures[index])) if index < len(pictures) else float("nan")
+        if index >= len(pictures):
+            return float("nan")
+        done = skip_done and host.has_result(pictures[index].stem, saved_as)
+        return len(pictures), done, *host.file_state(pictures[index])
 
     @classmethod
-    def execute(cls, folder: str, index: int, pattern: str) -> io.NodeOutput:
+    def execute(
+        cls, folder: str, index: int, pattern: str, skip_done: bool = False, saved_as: str = ""
+    ) -> io.NodeOutput:
         pictures, others = pictures_in(folder, pattern)
         if not pictures:
             raise ValueError(
-                f"folder: there is no picture like {pattern!r} in {folder or 'the input folder'!r}; {_left_out(others)}"
+                f"folder: there is no picture like {pattern!r} in {folder or 'the input folder'!r}. {_left_out(others)}"
             )
-        if index >= len(pictures):
-            raise ValueError(
-                f"index: it is {index}, but the folder holds {len(pictures)} pictures, 0 to {len(pictures) - 1}: "
-                f"all are done. Set it to 0 to begin again; {_left_out(others)}"
-            )
+        count = len(pictures)
+        if index >= count:
+            over = f"The folder is done: {count} of {count}. Set index to 0 to begin again."
+            return _nothing_to_do(over, _left_out(others))
         path = pictures[index]
+        place = f"{index + 1} of {count}: {path.name}"
+        if skip_done and host.has_result(path.stem, saved_as):
+            return _nothing_to_do(f"{place} has a result already and was skipped")
         try:
             image, mask = host.load_picture(path)
         except (OSError, SyntaxError, ValueError) as error:
             return io.NodeOutput(block_execution=f"{path.name} is broken and was skipped ({error})")
-        return io.NodeOutput(image, mask, path.stem, len(pictures))
+        return io.NodeOutput(image, mask, path.stem, count, ui=host.lines_panel(place))
+
+
+def _nothing_to_do(*lines: str) -> io.NodeOutput:
+    """The run ends well, without a picture."""
+    return io.NodeOutput(*host.silence(len(FolderImage.GET_SCHEMA().outputs)), ui=host.lines_panel(*lines))
 
 
 def pictures_in(folder: str, pattern: str) -> tuple[list[Path], list[str]]:
@@ -103,6 +131,6 @@ def pictures_in(folder: str, pattern: str) -> tuple[list[Path], list[str]]:
 def _left_out(others: list[str]) -> str:
     """In words, which files of the folder are not pictures."""
     if not others:
-        return "every file in it was a picture"
+        return "Every file in the folder was a picture."
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return f"left out, because they are no pictures: {', '.join(others[:5])}{more}"
+    return f"Left out, because they are not pictures: {', '.join(others[:5])}{more}"

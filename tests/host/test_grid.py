@@ -206,6 +206,28 @@ def folder():
     return "holiday"
 
 
+def lines(output):
+    """What the node shows after a run."""
+    return output.ui["img2img_words"][0]["words"]
+
+
+def test_a_folder_goes_on_where_it_stopped(nodes, folder):
+    node, output = nodes["Img2ImgFolderImage"], Path(folder_paths.get_output_directory())
+    (output / "edited").mkdir(exist_ok=True)
+    before = node.fingerprint_inputs(folder, 1, "*", True, "edited/")
+    assert lines(node.execute(folder, 1, "*", True, "edited/")) == ["2 of 4: 1.png"]
+    for name in ("1_00001_.png", "2_5_00001_.png", "2.png"):  # a result of 1, one of 2_5, and no result at all
+        Image.new("RGB", (8, 8)).save(output / "edited" / name)
+    assert node.fingerprint_inputs(folder, 1, "*", True, "edited/") != before
+    skipped = node.execute(folder, 1, "*", True, "edited/")
+    assert skipped.args[0].message is None
+    assert lines(skipped) == ["2 of 4: 1.png has a result already and was skipped"]
+    for index, skip, prefix in ((2, True, "edited/"), (1, False, "edited/"), (1, True, ""), (1, True, "nowhere/")):
+        assert node.execute(folder, index, "*", skip, prefix).args[2] == str(index)
+    with pytest.raises(ValueError, match="saved_as"):
+        node.execute(folder, 1, "*", True, "../")
+
+
 def test_a_folder_gives_one_picture_at_a_time(nodes, folder):
     run = nodes["Img2ImgFolderImage"].execute
     for number in range(3):
@@ -213,8 +235,11 @@ def test_a_folder_gives_one_picture_at_a_time(nodes, folder):
         assert (name, count) == (str(number), 4)
         assert float(image[0, 0, 0, 0]) == pytest.approx(40 * number / 255)
     assert "3.png is broken and was skipped" in run(folder, 3, "*").block_execution
-    with pytest.raises(ValueError, match=r"holds 4 pictures, 0 to 3: all are done.*4.txt, 5.png"):
-        run(folder, 4, "*")
+    end = run(folder, 4, "*")
+    assert [type(output).__name__ for output in end.args] == ["ExecutionBlocker"] * 4
+    assert end.args[0].message is None  # no dialog
+    assert lines(end)[0].startswith("The folder is done: 4 of 4.")
+    assert "4.txt, 5.png" in lines(end)[1]
     assert run(folder, 0, "2*").args[2] == "2"
 
 
@@ -240,8 +265,7 @@ def test_a_long_folder_is_worked_off_in_flat_memory(nodes):
     assert skipped == broken
     # All of the pictures would be 96 MB.
     assert max(held[50:]) - max(held[:50]) < 5e6
-    with pytest.raises(ValueError, match="0 to 199: all are done"):
-        nodes["Img2ImgFolderImage"].execute("long", 200, "*")
+    assert lines(nodes["Img2ImgFolderImage"].execute("long", 200, "*"))[0].startswith("The folder is done: 200 of 200.")
 
 
 def test_folders_elsewhere_are_refused(nodes, folder):

@@ -67,6 +67,11 @@ def with_text(conditioning: Conditioning, encoded: Conditioning) -> Conditioning
     return [[text, options | facts] for _, options in conditioning for text, facts in encoded]
 
 
+def with_guidance(conditioning: Conditioning, guidance: float) -> Conditioning:
+    """A conditioning for a model with built-in guidance, at another strength of it, as FluxGuidance makes it."""
+    return [[embedding, options | {"guidance": guidance}] for embedding, options in conditioning]
+
+
 def conditioning_digest(conditioning: Conditioning) -> str:
     """A short fingerprint of a conditioning: its embeddings and plain options."""
     parts = []

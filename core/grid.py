@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from .text import parse_numbers, parse_seeds, parse_strengths, words
 
-AxisName = Literal["strength", "cfg", "steps", "sampler", "scheduler", "seed", "prompt"]
+AxisName = Literal["strength", "cfg", "steps", "sampler", "scheduler", "seed", "prompt", "guidance"]
 AXES: tuple[AxisName, ...] = get_args(AxisName)
 MOST_CELLS = 256
 MARKS_SEPARATOR = "|"
@@ -18,7 +18,7 @@ MARKS_SEPARATOR = "|"
 
 @dataclass(frozen=True)
 class Cell:
-    """The settings of one run; ``prompt`` None is the connected one."""
+    """The settings of one run; ``prompt`` and ``guidance`` None are what the connected prompt says."""
 
     strength: float
     cfg: float
@@ -27,6 +27,7 @@ class Cell:
     scheduler: str
     seed: int
     prompt: str | None = None
+    guidance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def parse_axis(name: str, text: str, where: str, known: Mapping[str, Sequence[st
     parsers: dict[str, Callable[[], list[Any]]] = {
         "strength": lambda: parse_strengths(text, where),
         "cfg": lambda: parse_numbers(text, where, 0.0, 100.0),
+        "guidance": lambda: parse_numbers(text, where, 0.0, 100.0),
         "steps": lambda: [int(value) for value in parse_numbers(text, where, 1, 10000, whole=True)],
         "seed": lambda: list(parse_seeds(text, where)),
         "prompt": lambda: [line.strip() for line in text.splitlines() if line.strip()],

@@ -7,6 +7,8 @@ from .schedule import executed_steps
 
 USUAL_CFG = 7.5
 USUAL_STEPS = 50
+FLOW_SHARE, FLOW_LIMIT = 0.4, 5.0
+"""Flow models (SD3, Qwen-Image, Wan...) follow a prompt at 1 to 5 as strictly as others do at up to 15."""
 
 
 class Range(NamedTuple):
@@ -53,12 +55,13 @@ RECOMMENDATIONS: dict[str, Recommendation] = {
 }
 
 
-def recommend(use_case: str, amount: float, guidance_distilled: bool = False) -> Settings:
+def recommend(use_case: str, amount: float, guidance_distilled: bool = False, flow: bool = False) -> Settings:
     """Look a job up.
 
     use_case: a key of RECOMMENDATIONS
     amount:   0..1, from the gentle to the bold end of the recommended ranges
     guidance_distilled: the model has its guidance built in, so cfg is 1
+    flow:     it is a flow model, which wants a smaller cfg
     returns:  strength 0..1, cfg, and the steps to execute: the schedule's steps times the strength
     raises:   ValueError for an unknown job or an amount outside 0..1
     """
@@ -70,8 +73,12 @@ def recommend(use_case: str, amount: float, guidance_distilled: bool = False) ->
     strength = known.strength.at(amount)
     schedule_steps = known.steps or USUAL_STEPS
     steps = executed_steps(schedule_steps, strength, "proportional")
-    cfg = 1.0 if guidance_distilled else known.cfg.at(amount) if known.cfg else USUAL_CFG
-    about_cfg = "this model has its guidance built in" if guidance_distilled else _origin(known.cfg)
+    cfg, about_cfg = known.cfg.at(amount) if known.cfg else USUAL_CFG, _origin(known.cfg)
+    if guidance_distilled:
+        cfg, about_cfg = 1.0, "this model has its guidance built in"
+    elif flow:
+        cfg = min(round(cfg * FLOW_SHARE, 6), FLOW_LIMIT)
+        about_cfg += f", times {FLOW_SHARE:g} and {FLOW_LIMIT:g} at most for a flow model"
     note = (
         f"{use_case}\n"
         f"strength {strength:g}: {_origin(known.strength)}\n"

@@ -29,7 +29,7 @@ from .latent import (
     to_model_space,
 )
 from .mask import RunMask, run_mask
-from .model import is_guidance_distilled, model_fingerprint, picture_rows, versions
+from .model import is_guidance_distilled, model_fingerprint, picture_rows, takes_guidance, versions
 from .noise import FixedNoise, draw_noise
 from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, words_panel
 from .plan import shown_plan
@@ -118,6 +118,7 @@ __all__ = [
     "start_timestep",
     "state_of",
     "stored",
+    "takes_guidance",
     "tell_browser",
     "tiled",
     "to_model_space",

@@ -41,8 +41,13 @@ def is_guidance_distilled(model: ModelPatcher) -> bool:
     cannot be told apart, and neither can a model that was trained to take cfg again.
     """
     config = getattr(model.model, "model_config", None)
-    built_in = getattr(config, "unet_config", {}).get("guidance_embed", False)
-    return bool(built_in) or isinstance(config, comfy.supported_models.FluxSchnell)
+    return takes_guidance(model) or isinstance(config, comfy.supported_models.FluxSchnell)
+
+
+def takes_guidance(model: ModelPatcher) -> bool:
+    """Whether a MODEL is told a strength of its built-in guidance, as Flux dev is."""
+    config = getattr(model.model, "model_config", None)
+    return bool(getattr(config, "unet_config", {}).get("guidance_embed", False))
 
 
 def picture_rows(model: ModelPatcher, samples: Tensor) -> list[list[int]]:

@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from PIL import Image
 
 from .. import host
-from ..core.conditioning import with_text
+from ..core.conditioning import with_guidance, with_text
 from ..core.grid import (
     AXES,
     UNCHANGED,
@@ -147,7 +147,7 @@ class StrengthGrid(io.ComfyNode):
         report = Report(host.versions())
         axes = read_axes(rows, row_values, columns, column_values)
         cells = plan_cells(*axes, Cell(strength, cfg, steps, sampler_name, scheduler, seed))
-        _check_connected(axes, clip, sampler)
+        _check_connected(model, axes, clip, sampler)
         guidance = host.Guidance(model, positive, negative, cfg)
         opened = _one_picture(model, host.open_clean_latent(model, latent, mask))
         painter = Painter(guidance, vae, clip, sampler, opened)
@@ -186,8 +186,15 @@ nothing changed upstream. What is kept goes when ComfyUI lets go of the model.
 """
 
 
-def _check_connected(axes: tuple[Axis, Axis], clip: io.Clip.Type | None, sampler: io.Sampler.Type | None) -> None:
+def _check_connected(
+    model: io.Model.Type, axes: tuple[Axis, Axis], clip: io.Clip.Type | None, sampler: io.Sampler.Type | None
+) -> None:
     names = [axis.name for axis in axes]
+    if "guidance" in names and not host.takes_guidance(model):
+        where = "rows" if names[0] == "guidance" else "columns"
+        raise ValueError(
+            f"{where}: guidance is for models that have it built in, such as Flux dev, and this one has not; choose cfg"
+        )
     if clip is None and "prompt" in names:
         raise ValueError("clip: it is not connected, but one axis is prompt; connect the CLIP of the model")
     if sampler is not None and "sampler" in names:
@@ -249,7 +256,9 @@ class Painter:
         first = self._decoded(opened.samples)
         for cell in new:
             start = host.Start(opened.samples, noises[cell.seed], opened.keys(cell.seed))
-            guidance = replace(self.guidance, positive=prompts[cell.prompt], cfg=cell.cfg)
+            positive = prompts[cell.prompt]
+            positive = positive if cell.guidance is None else with_guidance(positive, cell.guidance)
+            guidance = replace(self.guidance, positive=positive, cfg=cell.cfg)
             done[cell] = self._paint(cell, plans[cell], guidance, start, progress, first)
 
     def _paint(

@@ -47,5 +47,7 @@ class StrengthPreset(io.ComfyNode):
 
     @classmethod
     def execute(cls, use_case: str, amount: float, model: io.Model.Type | None = None) -> io.NodeOutput:
-        settings = recommend(use_case, amount, model is not None and host.is_guidance_distilled(model))
+        built_in = model is not None and host.is_guidance_distilled(model)
+        flow = model is not None and host.noise_schedule(model).flow
+        settings = recommend(use_case, amount, built_in, flow)
         return io.NodeOutput(settings.strength, settings.cfg, settings.steps, settings.note)

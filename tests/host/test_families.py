@@ -309,6 +309,21 @@ def test_the_prompt_axis_keeps_all_but_the_text(nodes, models, monkeypatch):
     assert torch.equal(cells, chain)
 
 
+def test_a_guidance_axis_for_models_that_have_it_built_in(nodes, models):
+    family, model = ARCHITECTURES["Flux dev"], models("Flux dev")
+    positive, negative, latent = family.prompt(1), family.prompt(2), family.latent()
+    axes = ("guidance", "2.5, 4", "seed", "5")
+    values = (model, positive, negative, latent, family.vae(), *axes, 0.6, 1, 1.0, "euler", "normal", SEED)
+    cells = nodes["Img2ImgStrengthGrid"].execute(*values).args[1]["samples"]
+    sampler, sigmas = nodes["Img2ImgGuidedSampler"], sigmas_of(nodes, model, 0.6, 1)
+    for cell, guidance in zip(cells, (2.5, 4.0), strict=True):
+        prompt = [[positive[0][0], positive[0][1] | {"guidance": guidance}]]
+        chain = sampler.execute(model, prompt, negative, latent, sigmas, 1.0, "euler", SEED).args[0]["samples"]
+        assert torch.equal(cell, chain[0])
+    with pytest.raises(ValueError, match="rows: guidance is for models that have it built in"):
+        nodes["Img2ImgStrengthGrid"].execute(models("SD1.5"), *values[1:])
+
+
 @pytest.mark.parametrize("name", ["Stable Cascade B", "Flux Kontext"])
 def test_what_lies_on_the_whole_picture_is_refused_in_tiles(nodes, models, name):
     family, model = ARCHITECTURES[name], models(name)

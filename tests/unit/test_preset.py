@@ -53,6 +53,17 @@ def test_a_guidance_distilled_model_gets_cfg_1_and_nothing_else_changes():
     assert "cfg 1: this model has its guidance built in" in distilled.note
 
 
+@pytest.mark.parametrize("use_case", TABLE)
+def test_a_flow_model_gets_what_flow_models_are_used_at(use_case):
+    """Between 1 and 5, in the order of the published values, and nothing else changes."""
+    for amount in (0.0, 1.0):
+        plain, flow = (preset.recommend(use_case, amount, flow=flag) for flag in (False, True))
+        assert 1.0 <= flow.cfg <= 5.0
+        assert flow.cfg == pytest.approx(min(0.4 * plain.cfg, 5.0))
+        assert (plain.strength, plain.steps) == (flow.strength, flow.steps)
+        assert "for a flow model" in flow.note
+
+
 @pytest.mark.parametrize("amount", [-0.01, 1.01, float("nan"), float("inf")])
 def test_an_amount_outside_the_range_is_refused(amount):
     with pytest.raises(ValueError, match=r"amount must be within 0\.\.1"):

@@ -2,7 +2,7 @@
 
 import { serverFile } from "./files.mjs";
 import { isStale, markedCells, summary, toggled } from "./marks.mjs";
-import { addPanel, follow, isDelivered, registerPanels } from "./panel.mjs";
+import { addPanel, follow, isDelivered, registerPanels, widgetOf } from "./panel.mjs";
 import { WORDS, say } from "./words.mjs";
 
 const PANEL = `
@@ -47,7 +47,7 @@ function drawSheet(panel, { image, boxes, names }) {
 }
 
 function addMarks(node) {
-  const marks = node.widgets.find((widget) => widget.name === "marks");
+  const marks = widgetOf(node, "marks");
   const panel = addPanel(node, { name: "sheet", html: PANEL, height: 300, width: 340, styles: ["grid_marks.css"] });
   let shown = null;
   const update = () => drawMarks(node, panel, shown, marks.value);

@@ -44,6 +44,9 @@ export function follow(owner, name, after) {
   };
 }
 
+/** A widget of a node by its name. */
+export const widgetOf = (node, name) => node.widgets?.find((widget) => widget.name === name);
+
 /** Whether another node delivers an input, so that its widget says nothing. */
 export function isDelivered(node, name) {
   const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1;

@@ -2,7 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { describe, paths } from "./curve.mjs";
-import { addPanel, follow, isDelivered, keep, registerPanels } from "./panel.mjs";
+import { addPanel, follow, isDelivered, keep, registerPanels, widgetOf } from "./panel.mjs";
 import { isMasked, modelOf } from "./upstream.mjs";
 
 const SETTINGS = ["scheduler", "steps", "strength", "measure", "step_count"];
@@ -57,8 +57,6 @@ function noticeElement(text) {
   element.textContent = text;
   return element;
 }
-
-const widgetOf = (node, name) => node.widgets?.find((widget) => widget.name === name);
 
 /** The widget values by name; where another node delivers one, that of the last run, if there was one. */
 function settingsOf(node, run) {

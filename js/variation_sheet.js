@@ -4,7 +4,7 @@
  */
 
 import { serverFile } from "./files.mjs";
-import { addPanel, follow, isDelivered, registerPanels, whileRunning } from "./panel.mjs";
+import { addPanel, follow, isDelivered, registerPanels, whileRunning, widgetOf } from "./panel.mjs";
 import { columns, lines, merged } from "./variations.mjs";
 import { WORDS, say } from "./words.mjs";
 
@@ -74,8 +74,6 @@ function takeWheel(element) {
   element.addEventListener("pointerleave", () => element.blur());
   element.addEventListener("wheel", (event) => scrolls() && event.stopPropagation());
 }
-
-const widgetOf = (node, name) => node.widgets.find((widget) => widget.name === name);
 
 function setWidget(widget, value) {
   widget.value = value;

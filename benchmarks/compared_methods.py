@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from torch import Tensor
 
-from ..core.inversion import Denoise, InputDivisor, Inversion, ddim, derivative
+from ..core.inversion import Denoise, InputDivisor, Inversion, ddim, derivative, euler_step
 from ..core.inversion_methods import Ascent, Method, Walk
 from ..core.verdict import Residual, RoundTripError, rounding_residual
 
@@ -39,6 +40,31 @@ def fireflow(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor
         yield x
 
 
+def res_2m(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor: InputDivisor) -> Iterator[Tensor]:
+    """The exponential two-step method of RES (arXiv:2308.02157, section 4), up or down: the states at ``sigmas[1:]``.
+
+    x⁺ = e⁻ʰ x + h φ₁(-h) D + h² φ₂(-h) (D - D⁻) / h⁻ with h = log(σ/σ⁺): the denoised picture is carried on along a
+    line over log σ. The first step takes its slope from a point half-way, as res_2s does. The lowest level above 0
+    stands for 0 on the way up, and Euler takes the last step down to it. One call a step, and one at the start.
+    """
+    before: tuple[float, Tensor] | None = None
+    for sigma, sigma_next in pairwise(sigmas):
+        if sigma == 0:
+            x = x * (input_divisor(sigma_next) / input_divisor(sigma))
+        elif sigma_next == 0:
+            x = denoise(x, sigma)
+        else:
+            denoised, h = denoise(x, sigma), math.log(sigma / sigma_next)
+            if before is None:
+                half = math.sqrt(sigma * sigma_next)
+                slope = (denoise(euler_step(lambda *_, d=denoised: d, x, sigma, half), half) - denoised) / (h / 2)
+            else:
+                slope = (denoised - before[1]) / math.log(before[0] / sigma)
+            before = sigma, denoised
+            x = math.exp(-h) * x - math.expm1(-h) * denoised + (math.expm1(-h) + h) * slope
+        yield x
+
+
 def _leapfrog_up(denoise: Denoise, x: Tensor, ascent: Ascent) -> Walk:
     second = next(ddim(denoise, x, ascent.sigmas[:2], ascent.input_divisor))
     path = [x, *leapfrog(denoise, x, second, ascent.sigmas)]
@@ -59,6 +85,15 @@ def _fireflow_down(denoise: Denoise, inversion: Inversion, preserve: float) -> I
     return fireflow(denoise, inversion.state, inversion.sigmas.tolist(), lambda sigma: 1.0)
 
 
+def _res_2m_up(denoise: Denoise, x: Tensor, ascent: Ascent) -> Walk:
+    *_, state = res_2m(denoise, x, ascent.sigmas, ascent.input_divisor)
+    return Walk(state)
+
+
+def _res_2m_down(denoise: Denoise, inversion: Inversion, preserve: float) -> Iterator[Tensor]:
+    return res_2m(denoise, inversion.state, inversion.sigmas.tolist(), lambda sigma: 1.0)
+
+
 def _no_residual(walk: Walk, error: RoundTripError) -> Residual:
     return rounding_residual(walk.state)
 
@@ -66,4 +101,5 @@ def _no_residual(walk: Walk, error: RoundTripError) -> Residual:
 COMPARED: dict[str, Method] = {
     "fireflow": Method(_fireflow_up, _fireflow_down, _no_residual),
     "leapfrog": Method(_leapfrog_up, _leapfrog_down, _no_residual, double=True),
+    "res_2m": Method(_res_2m_up, _res_2m_down, _no_residual),
 }

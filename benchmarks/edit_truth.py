@@ -157,7 +157,7 @@ Words takes 14. PSNR and SSIM to the true target; local: the PSNR of edits in on
 edits everywhere (time, season, style); kept: PSNR of the pixels that must not change; success: the reader of
 `reader.py` finds what was asked for. All in the mean. Evaluations: how often the model looks at each picture, prompt
 and negative prompt apart, inversion included. The toy heeds its prompts at cfg 1; large models want more, so its best
-cfg is not theirs. Made by `python -m nox -s benchmarks -- edit_truth`.
+cfg is not theirs. A blank is not a number. Made by `python -m nox -s benchmarks -- edit_truth`.
 """
 COLUMNS = "| way | strength | cfg | PSNR, dB | local | global | SSIM | kept, dB | success | evaluations |\n"
 

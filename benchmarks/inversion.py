@@ -37,6 +37,7 @@ ITERATIONS, SEED, PIXEL_STEPS, PIXEL_LIMIT, VAE_MARGIN = 3, 7, 50, 0.01, 0.01
 COLORS = {
     STOCK: "#22262b", "ddim": "#e69f00", "corrected": "#0072b2", "corrected 1": "#7b5ea7", "exact": "#009e73",
     "pinned": "#cc79a7", "noise_maps": "#d55e00", "fireflow": "#56b4e9", "leapfrog": "#8a8f98",
+    "multistep": "#a6761d", "res_2m": "#b2abd2",
 }  # fmt: skip
 FLOOR, CEILING = 1e-12, 10.0  # of the plot
 ROUNDING = 1e-18
@@ -243,9 +244,9 @@ def write_page(
         f"{chosen.scenes} held-out scene{'s' * (chosen.scenes > 1)} of the demo world, "
         f"`normal` schedule. Mean square error of the latent, in "
         f"the model's space, and in brackets the model calls, up and down together; prompt and negative prompt count "
-        f"as one. The last column is the factor by which {STOCK} misses more with as many calls. fireflow and leapfrog "
-        f"are not in the menu; corrected 1 is corrected with one corrector step, which is Uni-Inv. ddim is of the "
-        f"same, first order as {STOCK}: it asks at the sigma above, about a picture that has not its noise yet, where "
+        f"as one. The last column is the factor by which {STOCK} misses more with as many calls. fireflow, leapfrog "
+        f"and res_2m are not in the menu; corrected 1 is corrected with one corrector step, which is Uni-Inv. ddim is of "
+        f"the same, first order as {STOCK}: it asks at the sigma above, about a picture that has not its noise yet, where "
         f"the other asks at the sigma below. Neither is better everywhere. Made by `python -m nox -s benchmarks -- "
         f"inversion`.\n\n"
         f"![Error over calls]({PLOT.name})\n"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from img2img_studio.benchmarks.compared_methods import fireflow
+from img2img_studio.benchmarks.compared_methods import fireflow, res_2m
 from img2img_studio.core.inversion import (
     Inversion,
     ancestral_mean,
@@ -200,6 +200,22 @@ def test_the_error_of_a_round_trip_falls_with_its_order(picture, flow, least):
 @pytest.mark.parametrize("steps", [10, 20, 40])
 def test_a_round_trip_is_better_than_what_the_method_comes_from(picture, flow, steps):
     assert round_trip(multistep, picture, flow, steps)[1] < 0.7 * round_trip(fireflow, picture, flow, steps)[1]
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_res_2m_is_exact_where_the_denoised_picture_moves_along_a_line_over_log_sigma(picture, flow):
+    """The state is then x = c + k log sigma + k + sigma y for some y, from which the way up starts."""
+    sigmas, slope, other = levels(5, flow), picture.flip(0), picture.flip(1)
+
+    def state(sigma):
+        return picture + slope * (math.log(sigma) + 1) + sigma * other
+
+    up = res_2m(lambda x, sigma: picture + slope * math.log(sigma), state(sigmas[1]), sigmas, lambda sigma: 1.0)
+    for found, sigma in zip(up, sigmas[1:], strict=True):
+        assert torch.allclose(found, state(sigma), atol=1e-9)
+    down = res_2m(lambda x, sigma: picture + slope * math.log(sigma), state(sigmas[-1]), sigmas[::-1], scale(flow))
+    for found, sigma in zip(list(down)[:-1], sigmas[-2:0:-1], strict=True):
+        assert torch.allclose(found, state(sigma), atol=1e-9)
 
 
 @pytest.mark.parametrize("flow", [False, True])

@@ -43,9 +43,10 @@ def fireflow(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor
 def res_2m(denoise: Denoise, x: Tensor, sigmas: Sequence[float], input_divisor: InputDivisor) -> Iterator[Tensor]:
     """The exponential two-step method of RES (arXiv:2308.02157, section 4), up or down: the states at ``sigmas[1:]``.
 
-    x_next = exp(-h) x + (1 - exp(-h)) D + (exp(-h) - 1 + h) D', with h = log(sigma / sigma_next) and D' the slope of the
-    denoised picture over -log sigma since the step before: D is carried on along a line. The first step takes its slope from a point half-way, as res_2s does. The lowest level above 0
-    stands for 0 on the way up, and Euler takes the last step down to it. One call a step, and one at the start.
+    x_next = exp(-h) x + (1 - exp(-h)) D + (exp(-h) - 1 + h) D', with h = log(sigma / sigma_next) and D' the slope of
+    the denoised picture over -log sigma since the step before: D is carried on along a line. The first step takes its
+    slope from a point half-way, as res_2s does. The lowest level above 0 stands for 0 on the way up, and Euler takes
+    the last step down to it. One call a step, and one at the start.
     """
     before: tuple[float, Tensor] | None = None
     for sigma, sigma_next in pairwise(sigmas):

@@ -245,10 +245,10 @@ def write_page(
         f"`normal` schedule. Mean square error of the latent, in "
         f"the model's space, and in brackets the model calls, up and down together; prompt and negative prompt count "
         f"as one. The last column is the factor by which {STOCK} misses more with as many calls. fireflow, leapfrog "
-        f"and res_2m are not in the menu; corrected 1 is corrected with one corrector step, which is Uni-Inv. ddim is of "
-        f"the same, first order as {STOCK}: it asks at the sigma above, about a picture that has not its noise yet, where "
-        f"the other asks at the sigma below. Neither is better everywhere. Made by `python -m nox -s benchmarks -- "
-        f"inversion`.\n\n"
+        f"and res_2m are not in the menu; corrected 1 is corrected with one corrector step, which is Uni-Inv. ddim is "
+        f"of the same, first order as {STOCK}: it asks at the sigma above, about a picture that has not its noise yet, "
+        f"where the other asks at the sigma below. Neither is better everywhere. Made by `python -m nox -s benchmarks "
+        f"-- inversion`.\n\n"
         f"![Error over calls]({PLOT.name})\n"
     )
     for (family, cfg), curves in measured.items():

@@ -17,7 +17,7 @@ from .errors import FleetError, Refused, ServerTrouble
 
 CLIENT = "img2img-fleet"  # says in a server's queue which prompts are ours
 AUTHORIZATION = "FLEET_AUTHORIZATION"
-CERTIFICATES = "REQUESTS_CA_BUNDLE"
+CERTIFICATES, UNTRUSTED = "REQUESTS_CA_BUNDLE", "certificate verify failed"
 PATIENCE = (5.0, 60.0)  # seconds to wait for a connection, and for an answer
 NO_MODELS = ("configs", "custom_nodes")  # ComfyUI lists them among its models, and the second may take minutes
 PAUSES = (0.2, 0.6)  # seconds before a question is asked again
@@ -218,13 +218,10 @@ class ComfyServer:
                 if answer.status_code < 500:
                     return self._checked(answer, path, as_json)
                 fault = f"HTTP {answer.status_code}"
-            except requests.exceptions.SSLError as error:
-                raise ServerTrouble(
-                    f"{self.url}: its certificate cannot be trusted ({_short(error)}); if it is your own, name the file "
-                    f"of your certificate authority in the environment variable {CERTIFICATES}"
-                ) from error
             except (requests.RequestException, ValueError) as error:  # ValueError: malformed JSON
                 fault = error
+                if UNTRUSTED in str(error):
+                    break
         raise ServerTrouble(f"{self.url} does not answer as it should on /{path.partition('/')[0]} ({_short(fault)})")
 
     def _checked(self, answer: requests.Response, path: str, as_json: bool) -> Any:

@@ -253,7 +253,7 @@ def test_https_with_a_certificate_of_ones_own(stand_ins, toy_prompt, tmp_path, m
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     (url,) = stand_ins.start(1, 0.01, certificate=[tmp_path / "server.pem"])
     assert url.startswith("https://")
-    with pytest.raises(ServerTrouble, match="certificate verify failed.*REQUESTS_CA_BUNDLE"):
+    with pytest.raises(ServerTrouble, match=r"certificate verify failed.*REQUESTS_CA_BUNDLE"):
         ComfyServer(url).versions()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
     assert fleet.run(toy_prompt, tmp_path / "out", [url], grid=seeds(3)).done == 3

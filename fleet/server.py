@@ -289,13 +289,9 @@ def _refusal(answer: dict[str, Any]) -> str:
 
 def _short(fault: Exception | str) -> str:
     text = " ".join(str(fault).split())
-    for sign in (
-        "certificate verify failed",
-        "Connection refused",
-        "timed out",
-        "Connection aborted",
-        "Name or service not known",
-    ):
+    if UNTRUSTED in text:
+        return f"{UNTRUSTED}; if the certificate is of your own making, name your authority's file in {CERTIFICATES}"
+    for sign in ("Connection refused", "timed out", "Connection aborted", "Name or service not known"):
         if sign in text:
             return sign.lower()
     return text[:160]

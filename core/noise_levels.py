@@ -14,6 +14,9 @@ ROW_ERROR = 0.01
 SAMPLES = 128
 MOST_ROWS = 100_000
 
+Knots = tuple[list[float], list[float]]
+"""Places and values."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SavedLevels:
@@ -28,8 +31,8 @@ class SavedLevels:
 
     flow: bool
     log_sigmas: np.ndarray
-    percent: list[list[float]]
-    timestep: list[list[float]]
+    percent: Knots
+    timestep: Knots
     ends: tuple[float, float]
 
     def sigma_of_percent(self, percent: float) -> float:
@@ -72,7 +75,7 @@ def save_levels(
     log_sigmas = np.log(sigmas)
     ends = timestep(float(sigmas[0])), timestep(float(sigmas[-1]))
 
-    def rows(found: Sequence[float]) -> list[list[float]]:
+    def rows(found: Sequence[float]) -> Knots:
         logs = np.log(np.maximum(found, 1e-30))
         return knots(np.interp(logs, log_sigmas, np.arange(len(log_sigmas))), np.full(len(found), ROW_ERROR))
 
@@ -95,9 +98,9 @@ def read_levels(saved: dict[str, Any]) -> SavedLevels:
         if not (rising and np.isfinite(values).all() and len(places) >= 2 and 0 == places[0] < places[-1] < MOST_ROWS):
             raise ValueError("log_sigmas must rise")
         table = np.interp(np.arange(int(places[-1]) + 1), places, values)
-        maps = (_numbers(saved[name]).tolist() for name in ("percent", "timestep"))
+        percent, timestep = (_numbers(saved[name]) for name in ("percent", "timestep"))
         first, last = (float(end) for end in saved["ends"])
-        return SavedLevels(bool(saved["flow"]), table, *maps, (first, last))
+        return SavedLevels(bool(saved["flow"]), table, _knots(percent), _knots(timestep), (first, last))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"levels: these are no noise levels of a model ({error})") from error
 
@@ -112,7 +115,12 @@ def _numbers(text: str) -> np.ndarray:
     return np.array([[float(number) for number in pair.split()] for pair in text.split(",")]).T
 
 
-def knots(values: np.ndarray, tolerances: np.ndarray) -> list[list[float]]:
+def _knots(numbers: np.ndarray) -> Knots:
+    places, values = numbers.tolist()
+    return places, values
+
+
+def knots(values: np.ndarray, tolerances: np.ndarray) -> Knots:
     """The places 0..n - 1 and values of a few points, between which straight lines meet all values within tolerance.
 
     values, tolerances: [n]
@@ -129,4 +137,4 @@ def knots(values: np.ndarray, tolerances: np.ndarray) -> list[list[float]]:
             kept.add(first + worst)
             lines += [(first, first + worst), (first + worst, last)]
     places = sorted(kept)
-    return [places, [float(values[place]) for place in places]]
+    return [float(place) for place in places], [float(values[place]) for place in places]

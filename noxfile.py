@@ -103,6 +103,7 @@ def benchmarks(session: nox.Session) -> None:
         "inversion",
         "edit_truth",
         "fleet",
+        "gpu",
     ]
     names = session.posargs[:1] or every
     for name in names:

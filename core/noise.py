@@ -44,7 +44,7 @@ def digest(tensor: Tensor) -> str:
     """A short fingerprint of a tensor's shape, type and bits, the same on every machine."""
     plain = tensor.detach().cpu().contiguous()
     header = f"{plain.dtype}{tuple(plain.shape)}".encode()
-    return hashlib.blake2b(header + plain.view(torch.uint8).numpy().tobytes(), digest_size=12).hexdigest()
+    return hashlib.blake2b(header + plain.flatten().view(torch.uint8).numpy().tobytes(), digest_size=12).hexdigest()
 
 
 def stream_seed(seed: int, item: int, stream: str, *sigmas: float) -> int:

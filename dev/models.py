@@ -69,6 +69,23 @@ SD15_UNET: dict[str, Any] = {
 }
 
 
+SDXL_UNET: dict[str, Any] = {
+    "image_size": 32,
+    "model_channels": 320,
+    "num_res_blocks": [2, 2, 2],
+    "channel_mult": [1, 2, 4],
+    "transformer_depth": [0, 0, 2, 2, 10, 10],
+    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
+    "transformer_depth_middle": 10,
+    "use_spatial_transformer": True,
+    "use_linear_in_transformer": True,
+    "context_dim": 2048,
+    "num_head_channels": 64,
+    "legacy": False,
+}
+"""Without the size that SDXL is told beside the prompt, which is added to the time embedding at no cost."""
+
+
 @dataclass(frozen=True)
 class Family:
     """How a model noises: ComfyUI's model type, sampling settings and latent format.

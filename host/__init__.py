@@ -1,6 +1,6 @@
 """The only door to ComfyUI: everything the pack asks of its host, by name. Rooms behind it are for host/ itself."""
 
-from .conditioning import encode_text, resolve_prompts
+from .conditioning import check_prompt, encode_text, resolve_prompts
 from .demo import load_demo_checkpoint, load_saved_demo_checkpoint, saved_demo_checkpoints
 from .edit import FIND_STEPS, EditGuidance, EditSettings, FindMask, edit_latent, find_mask, picture_mask
 from .files import file_state, has_result, input_folder, is_picture, load_picture, small_jpeg
@@ -69,6 +69,7 @@ __all__ = [
     "before_after_panel",
     "canvas_multiple",
     "check_inversion",
+    "check_prompt",
     "close_latent",
     "decode",
     "draw_noise",

@@ -20,6 +20,24 @@ def encode_text(clip: CLIP, text: str) -> Conditioning:
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
+def check_prompt(name: str, conditioning: Conditioning) -> None:
+    """Raise ValueError for a prompt that ComfyUI would trip over deep in a run; ``name`` is its input's."""
+    way_out = "connect a prompt from CLIP Text Encode"
+    if not conditioning:
+        raise ValueError(f"{name}: it is empty (no prompt in it); {way_out}")
+    for embedding, options in conditioning:
+        if isinstance(embedding, Tensor) and (embedding.ndim < 2 or 0 in embedding.shape):
+            raise ValueError(
+                f"{name}: the shape of an embedding is {list(embedding.shape)}, so it says nothing; {way_out}"
+            )
+        area = options.get("area") or (1, 1, 0, 0)
+        if len(area) - (area[0] == "percentage") not in (4, 6):  # of pictures and of video
+            raise ValueError(
+                f"{name}: an area in it is {tuple(area)}, but it must have height, width, top and left; make it with "
+                f"Conditioning (Set Area)"
+            )
+
+
 def on_device(entry: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """An entry of a prompt as ComfyUI makes it ready for a run, with what the model reads of it on a device.
 

@@ -6,6 +6,7 @@ from .demo import DemoCheckpoint
 from .edit import PromptEdit, PromptMask
 from .folder import FolderImage
 from .grid import StrengthGrid
+from .guard import guarded
 from .image import FitImage, MatchColors, UnfitImage
 from .inversion import DDIMInvert, InversionSampler
 from .mask import KeepUnmasked, OutpaintCanvas
@@ -85,3 +86,6 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgUncropForMask": "Inpaint Stitch (uncrop)",
     "Img2ImgUnfitImage": "Unfit Image (restore size)",
 }
+
+for node in NODE_CLASS_MAPPINGS.values():
+    guarded(node)

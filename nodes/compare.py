@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
+from ..core.checks import check_masks_fit
 from ..core.fit import size_in_words
 from ..core.mask import resized_mask
 from ..core.metrics import changed_pixels, masked_pair, mse, psnr, ssim
@@ -115,6 +116,7 @@ class CompareImages(io.ComfyNode):
         first, second = _same_shape(image_a, image_b)
         counted = first, second
         if mask is not None:
+            check_masks_fit("mask", mask, len(first))
             counted = masked_pair(first, second, resized_mask(beside(first, mask), *first.shape[1:3]))
         if counted[0].numel() == 0:
             raise ValueError("mask: nothing is left under it; paint it white where the pictures should be compared")

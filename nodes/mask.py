@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
+from ..core.checks import check_masks_fit
 from ..core.fit import FILLS, Borders, Size, apply_fit, plan_canvas, size_in_words
 from ..core.mask import composite, resized_mask, soften_outwards
 from ..core.metrics import proof_outside
@@ -63,6 +64,7 @@ class KeepUnmasked(io.ComfyNode):
     ) -> io.NodeOutput:
         report = Report(host.versions())
         base, change = _pair(original, edited)
+        check_masks_fit("mask", mask, len(change))
         hard = resized_mask(beside(base, mask), *change.shape[1:3]).clamp(0, 1)
         feather = feather if blend == "feather" else 0
         alpha = soften_outwards(hard, feather).expand(len(change), -1, -1)

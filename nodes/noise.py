@@ -90,6 +90,8 @@ def noise_latent(
 ) -> tuple[io.Latent.Type, host.FixedNoise]:
     """A LATENT noised to the first of the sigmas, with the record of it, and its noise; see SDEditNoise's inputs."""
     check_sigmas(sigmas)
+    if content not in MASKED_CONTENTS:
+        raise ValueError(f"masked_content must be one of {', '.join(MASKED_CONTENTS)}, got {content!r}")
     opened = host.open_clean_latent(model, latent, mask)
     noise = host.draw_noise(opened.samples, seed, opened.items) * noise_multiplier
     masked: Any = {} if opened.mask is None else {"noise_mask": opened.mask}

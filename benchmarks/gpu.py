@@ -8,6 +8,7 @@ they paint.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import sys
 import time
@@ -83,8 +84,7 @@ class Bench:
 
     def runs(self, side: int) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
         """For each node: its run, and stock's run of as many model calls."""
-        import nodes as stock
-
+        stock: Any = importlib.import_module("nodes")
         nodes, model, latent = self.nodes, self.model, self.latent(side)
         image = torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(4))
         run = (self.steps, STRENGTH)
@@ -123,7 +123,9 @@ class Bench:
                 lambda: (self.stock(latent), self.stock(latent)),
             ),
             "Variation Batch, 2": (
-                lambda: nodes["VariationBatch"].execute(model, *prompts, latent, 2, STRENGTH, *how[:-1], next(seeds), 1.0),
+                lambda: nodes["VariationBatch"].execute(
+                    model, *prompts, latent, 2, STRENGTH, *how[:-1], next(seeds), 1.0
+                ),
                 lambda: self.stock(twice),
             ),
             "Inversion Sampler": (

@@ -24,10 +24,10 @@ def _plain(value: float) -> str:
 
 def check_picture(name: str, image: Tensor) -> None:
     """Raise ValueError unless these are pictures [B, H, W, C] of finite numbers, in floating point."""
-    if image.ndim != 4 or not 1 <= image.shape[-1] <= 4 or 0 in image.shape:
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise ValueError(
             f"{name}: its shape is {list(image.shape)}, but pictures have the shape [batch, height, width, colors] "
-            f"with 1 to 4 colors; connect an IMAGE, from Load Image or VAE Decode"
+            f"with 1, 3 or 4 colors; connect an IMAGE, from Load Image or VAE Decode"
         )
     if max(image.shape[1:3]) > LONGEST_SIDE:
         raise ValueError(

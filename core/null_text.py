@@ -136,6 +136,11 @@ def _fit(
     for left in range(rounds, -1, -1):
         with torch.set_grad_enabled(left > 0):
             squares = (step(tried) - target).square()
+            if left > 0 and not squares.requires_grad:
+                raise ValueError(
+                    "model: another node guides it without the negative prompt, so there is nothing to optimize; "
+                    "connect the model without that node"
+                )
         losses.append(float(squares.detach().mean()))
         if losses[-1] <= min(losses):
             best = tried.detach().clone()

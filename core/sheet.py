@@ -18,7 +18,12 @@ GAP = 8
 
 def to_pillow(image: Tensor) -> Image.Image:
     """A picture [H, W, C] in 0..1 as 8-bit RGB, as ComfyUI saves it."""
-    return Image.fromarray((image[..., :3].float().clamp(0, 1).cpu().numpy() * 255).astype(np.uint8))
+    return Image.fromarray((_in_color(image).float().clamp(0, 1).cpu().numpy() * 255).astype(np.uint8))
+
+
+def _in_color(image: Tensor) -> Tensor:
+    """The three channels of a picture [..., C]; grey has one for all."""
+    return image.expand(*image.shape[:-1], 3) if image.shape[-1] == 1 else image[..., :3]
 
 
 def from_pillow(image: Image.Image) -> Tensor:

@@ -64,6 +64,10 @@ def open_latent(model: ModelPatcher, latent: Latent, mask: Tensor | None = None)
         )
     if samples.shape[0] == 0:
         raise ValueError("latent: it holds no pictures (batch 0); connect a latent with at least one")
+    if 0 in samples.shape or samples.ndim < 4:
+        raise ValueError(
+            f"latent: its shape {list(samples.shape)} holds no picture; connect one from VAE Encode or an empty latent"
+        )
     if not bool(torch.isfinite(samples).all()):
         raise ValueError("latent: it holds values that are not finite (inf or NaN); look at the node that made it")
     record = latent.get(RECORD_KEY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 from comfy_api.latest import io
@@ -24,15 +24,12 @@ def guarded(node: type[io.ComfyNode]) -> None:
     execute: Any = node.execute.__func__  # type: ignore[attr-defined]
     signature = inspect.signature(execute)
 
-    @cache
-    def inputs() -> dict[str, Any]:
-        return {one.id: one for one in node.GET_SCHEMA().inputs}
-
     @wraps(execute)
     def checked(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
+        inputs = {one.id: one for one in node.define_schema().inputs}  # anew, as a menu's words may have changed
         for name, value in signature.bind_partial(cls, *args, **kwargs).arguments.items():
-            if value is not None and name in inputs():
-                _check(inputs()[name], value)
+            if value is not None and name in inputs:
+                _check(inputs[name], value)
         return execute(cls, *args, **kwargs)
 
     setattr(node, "execute", classmethod(checked))  # noqa: B010, because the type checker knows what it was
@@ -43,5 +40,7 @@ def _check(one: Any, value: Any) -> None:
     name, kind = one.display_name or one.id, one.get_io_type()
     if kind in ("INT", "FLOAT"):
         check_number(name, value, one.min, one.max)
+    elif kind == "COMBO" and value not in one.options:
+        raise ValueError(f"{name}: {value!r} is unknown here; choose one of {', '.join(map(str, one.options))}")
     elif kind in CHECKS:
         CHECKS[kind](name, value)

@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
+from ..core.checks import check_masks_fit
 from ..core.mask import resized_mask
 from ..core.placing import beside
 from ..core.report import Report
@@ -68,6 +69,8 @@ class RestoreDetail(io.ComfyNode):
         before, after = original[..., :3].expand(len(edited), -1, -1, -1), edited[..., :3]
         decoded = _decoded(before, vae, restored_from).to(before)
         radius = radius or max(1, min(LONGEST_RADIUS, min(before.shape[1:3]) // 16))
+        if mask is not None:
+            check_masks_fit("mask", mask, len(before))
         shown = None if mask is None else resized_mask(mask, *before.shape[1:3])
         restored = restore_detail(before, after, decoded, radius, shown)
         shares = {"kept": float(restored.kept.mean()), "stands": float(restored.stands.mean())}

@@ -108,7 +108,7 @@ def masked_content(latent: Tensor, mask: Tensor, content: MaskedContent, noise: 
 
     latent:  [B, C, ..., H, W]
     mask:    broadcastable to it
-    content: ``original``, ``fill`` (the surroundings drawn inwards), ``noise`` or ``neutral`` grey
+    content: ``original``, ``fill`` (the surroundings drawn inwards), ``noise`` or ``neutral`` gray
     noise, neutral: what those two contents are made of, in the latent's space
     """
     if content == "original":

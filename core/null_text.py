@@ -1,4 +1,4 @@
-"""Null-text optimisation: an unconditional embedding for every step, to hold a guided run to an inverted path."""
+"""Null-text optimization: an unconditional embedding for every step, to hold a guided run to an inverted path."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def null_text(
     rounds: int,
     learning_rate: float,
 ) -> Iterator[NullTextStep]:
-    """Null-text optimisation (arXiv:2211.09794, algorithm 1), step by step.
+    """Null-text optimization (arXiv:2211.09794, algorithm 1), step by step.
 
     For t = T … 1: ``rounds`` times E <- E - eta grad |z*[t-1] - z[t-1](zb[t], E, C)|², where E stands for the negative
     prompt's embedding and zb for the states found; then zb[t-1] = z[t-1](zb[t], E, C), and the next step
@@ -175,7 +175,7 @@ def bytes_for_backward(answer: Callable[[], Tensor], kept: Iterable[Tensor]) -> 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda nothing: nothing):
         depends = answer().requires_grad
     if not depends:
-        raise ValueError("model: the prompt's embedding changes nothing in its answer, so there is nothing to optimise")
+        raise ValueError("model: the prompt's embedding changes nothing in its answer, so there is nothing to optimize")
     return total
 
 

@@ -118,16 +118,16 @@ class Panel:
         """What the horizontal axis is."""
         self.draw.text(((self.box[0] + self.box[2]) / 2, self.box[3] + 70), text, INK, _font(34), anchor="mt")
 
-    def bar(self, x: float, y: float, colour: str, text: str) -> None:
+    def bar(self, x: float, y: float, color: str, text: str) -> None:
         """A bar from zero with its value on top."""
         left, top = self.at(x - 0.36, y)
         right, bottom = self.at(x + 0.36, 0.0)
-        self.draw.rounded_rectangle((left, min(top, bottom - 4), right, bottom), 8, colour)
+        self.draw.rounded_rectangle((left, min(top, bottom - 4), right, bottom), 8, color)
         self.draw.text(((left + right) / 2, top - 12), text, INK, _font(32), anchor="mb")
 
 
 def _draw_decibels(panel: Panel, figures: StrengthFigures) -> None:
-    """Signal to noise over strength: a line with a labelled dot at each strength that was asked for."""
+    """Signal to noise over strength: a line with a labeled dot at each strength that was asked for."""
     panel.title(
         "How much of the picture is left at the start", "signal to noise in decibel; 0 dB is as much noise as picture"
     )

@@ -45,7 +45,7 @@ RECOMMENDATIONS: dict[str, Recommendation] = {
     "enhancement": Recommendation(Range(0.2, 0.3), Range(5, 7), 30),
     "style transfer": Recommendation(Range(0.5, 0.7), Range(8, 12), 50),
     "sketch to art": Recommendation(Range(0.6, 0.8), Range(10, 15), 50),
-    "colour adjustment": Recommendation(Range(0.2, 0.4), Range(5, 8), 30),
+    "color adjustment": Recommendation(Range(0.2, 0.4), Range(5, 8), 30),
     "variations": Recommendation(Range(0.4, 0.6), Range(3, 5), 40),
     "object change": Recommendation(Range(0.4, 0.4), Range(10, 10)),
     "scene change": Recommendation(Range(0.5, 0.7)),

@@ -1,7 +1,7 @@
 """Prompts that change during a run, by shares of the run that is really executed.
 
 A conditioning entry carries the switches it stands behind; for the sigmas of a run they become windows of sigmas. A
-window is open at its lower end: ComfyUI's own percent ranges include both, so that two neighbours would act together.
+window is open at its lower end: ComfyUI's own percent ranges include both, so that two neighbors would act together.
 """
 
 from __future__ import annotations

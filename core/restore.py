@@ -11,7 +11,7 @@ from torch import Tensor
 from .placing import in_float64
 
 RIDGE = 1e-4
-"""Variance, in squared units of 0..1, under which a window's colours say nothing about how they were changed."""
+"""Variance, in squared units of 0..1, under which a window's colors say nothing about how they were changed."""
 ROUNDS = 2
 """How often the fit is made again with less weight on what it did not explain."""
 TOLERANCE = 0.05
@@ -46,10 +46,10 @@ class Restored:
 def restore_detail(
     original: Tensor, edited: Tensor, decoded: Tensor, radius: int, mask: Tensor | None = None
 ) -> Restored:
-    """Carry the change that an edit made over to the original (colour guided filter, He et al. 2010, eq. 14-16).
+    """Carry the change that an edit made over to the original (color guided filter, He et al. 2010, eq. 14-16).
 
     What the edit made of the autoencoder's own picture of the original is fitted in every window as an affine map of
-    its colours, edited - decoded = A decoded + b, and this map is applied to the original instead: new colours, light
+    its colors, edited - decoded = A decoded + b, and this map is applied to the original instead: new colors, light
     and season follow the edit, edges and grain are the original's. The fit is of the change, so that where a window
     says too little, what is kept is the original. It is made ``ROUNDS`` times more with the weights of
     Cauchy's robust regression, 1 / (1 + residual² / TOLERANCE²), so that what was painted anew does not spoil what

@@ -22,7 +22,7 @@ class TileGrid:
 
     size:    (height, width) of a tile
     tops, lefts: their first rows and columns; every row of tiles has every column
-    overlap: how far neighbours reach into each other at least
+    overlap: how far neighbors reach into each other at least
     """
 
     size: tuple[int, int]

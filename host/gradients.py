@@ -151,11 +151,11 @@ def _negative_embedding(guider: CountingGuider) -> Tensor:
     if found or len(negatives) != 1 or any(one.get("hooks") for one in guider.conds["positive"]):
         raise ValueError(
             f"positive and negative: with {found or 'several prompts in one'}, there is no single embedding to "
-            f"optimise; connect plain prompts, or use the method exact or pinned of Invert to Noise"
+            f"optimize; connect plain prompts, or use the method exact or pinned of Invert to Noise"
         )
     embedding = negatives[0]["model_conds"].get("c_crossattn")
     if embedding is None:
-        raise ValueError("model: it takes no prompt by cross-attention, so there is nothing to optimise")
+        raise ValueError("model: it takes no prompt by cross-attention, so there is nothing to optimize")
     return embedding.cond
 
 
@@ -165,9 +165,9 @@ def _claim(parts: GuidedParts, purpose: str, size: int, clean: Tensor) -> None:
     needed = size + int(parts.guider.inner_model.memory_required([2, *clean.shape[1:]]))
     free: Any = comfy.model_management.get_free_memory(clean.device)
     text = f"{needed / 1e9:.2f} GB for {purpose}, {free / 1e9:.2f} GB are free"
-    logging.info("Null-text optimisation needs %s", text)
+    logging.info("Null-text optimization needs %s", text)
     if needed > free:
         raise ValueError(
-            f"latent: null-text optimisation needs {text} on {clean.device}; use a smaller picture, or the method "
+            f"latent: null-text optimization needs {text} on {clean.device}; use a smaller picture, or the method "
             f"exact or pinned of Invert to Noise: they give the picture back at any cfg, no gradients"
         )

@@ -121,7 +121,7 @@ class Refinement:
             picture = self._decode(run.samples)
             drift = None if picture is None or self.first is None else mean(delta_e(picture, self.first))
             if drift is not None and 0 < limit < drift:
-                reason = f"pass {index + 1} would move the colours by {drift:.2f} Delta E, more than {limit:g}"
+                reason = f"pass {index + 1} would move the colors by {drift:.2f} Delta E, more than {limit:g}"
                 return Refined(done, samples, reason)
             done.append(PassRun(settled, run, picture, drift))
             samples = run.samples

@@ -27,7 +27,7 @@ function typedIn(node, names) {
   return Object.fromEntries(known.map(({ name, value }) => [name, value]));
 }
 
-/** Shows which cells are marked, in grey where the sheet is of other values than those typed now. */
+/** Shows which cells are marked, in gray where the sheet is of other values than those typed now. */
 function drawMarks(node, panel, payload, marks) {
   const marked = markedCells(marks);
   const stale = payload !== null && isStale(payload, typedIn(node, Object.keys(payload.typed)));

@@ -1,4 +1,4 @@
-"""StrengthGrid: a labelled sheet of two settings against each other."""
+"""StrengthGrid: a labeled sheet of two settings against each other."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StrengthGrid(io.ComfyNode):
             display_name="Strength Grid (XY plot)",
             category="img2img/compare",
             search_aliases=["XY plot", "xyz plot", "grid", "compare samplers", "contact sheet", "parameter sweep"],
-            description="Repaints one picture with every pair of two settings and shows them as a labelled table. "
+            description="Repaints one picture with every pair of two settings and shows them as a labeled table. "
             "Equal cells run once.",
             inputs=[
                 inputs.model(),
@@ -289,7 +289,7 @@ class Painter:
 
 
 def _sheet(axes: tuple[Axis, Axis], shown: list[Shown]) -> tuple[torch.Tensor, dict[str, Any]]:
-    """The labelled sheet as an IMAGE, and what the node's body needs to make its cells clickable."""
+    """The labeled sheet as an IMAGE, and what the node's body needs to make its cells clickable."""
     rows, columns = axes
     pictures, labels = [one.picture for one in shown], [one.label for one in shown]
     sheet, boxes = labelled_grid(pictures, labels, rows.labels, columns.labels, f"{rows.name} / {columns.name}")

@@ -1,4 +1,4 @@
-"""FitImage, UnfitImage and MatchColors: a picture's size and colours."""
+"""FitImage, UnfitImage and MatchColors: a picture's size and colors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FitImage(io.ComfyNode):
                     "fill",
                     options=list(FILLS),
                     tooltip="What the padding is made of: the nearest pixel, a mirror image, the picture's mean "
-                    "colour, or black.",
+                    "color, or black.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -138,7 +138,7 @@ class UnfitImage(io.ComfyNode):
 
 
 class MatchColors(io.ComfyNode):
-    """Give a picture the colours of another one."""
+    """Give a picture the colors of another one."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -147,16 +147,15 @@ class MatchColors(io.ComfyNode):
             display_name="Match Colors",
             category="img2img/image",
             search_aliases=["color match", "color transfer", "colour correction", "match histogram", "fix colors"],
-            description="Gives a picture the colours of a reference, for instance those it had before it "
-            "was repainted.",
+            description="Gives a picture the colors of a reference, for instance those it had before it was repainted.",
             inputs=[
-                io.Image.Input("image", tooltip="The picture whose colours change."),
-                io.Image.Input("reference", tooltip="The picture whose colours it gets."),
+                io.Image.Input("image", tooltip="The picture whose colors change."),
+                io.Image.Input("reference", tooltip="The picture whose colors it gets."),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
                     tooltip="lab_mean_std: overall tone and contrast, gentle. histogram: each channel's distribution, "
-                    "strong. monge_kantorovich: tone, contrast and how the colours go together.",
+                    "strong. monge_kantorovich: tone, contrast and how the colors go together.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -164,12 +163,12 @@ class MatchColors(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="0 leaves the colours as they are, 1 matches.",
+                    tooltip="0 leaves the colors as they are, 1 matches.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Only colours under the white part count and change. In a reference of the same size, too, "
+                    tooltip="Only colors under the white part count and change. In a reference of the same size, too, "
                     "only that part counts.",
                 ),
             ],

@@ -70,7 +70,7 @@ def mask() -> io.Mask.Input:
     return io.Mask.Input(
         "mask",
         optional=True,
-        tooltip="White (1) where the picture may change, black (0) where it must stay. Grey is a strength per pixel. "
+        tooltip="White (1) where the picture may change, black (0) where it must stay. Gray is a strength per pixel. "
         "It takes the place of the latent's own noise mask.",
     )
 

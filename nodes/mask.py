@@ -115,7 +115,7 @@ class OutpaintCanvas(io.ComfyNode):
                     "fill",
                     options=[fill for fill in FILLS if fill != "black"],
                     tooltip="What the new part is made of before painting: the nearest pixel, a mirror image, or the "
-                    "mean colour.",
+                    "mean color.",
                 ),
                 io.Int.Input(
                     "multiple",

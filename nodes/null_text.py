@@ -1,4 +1,4 @@
-"""NullTextOptimize: an inversion that gives the picture back under guidance, by optimising the negative prompt."""
+"""NullTextOptimize: an inversion that gives the picture back under guidance, by optimizing the negative prompt."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class NullTextOptimize(io.ComfyNode):
                 io.Conditioning.Input(
                     "negative",
                     optional=True,
-                    tooltip="What the optimisation starts from: an empty prompt, as in the paper. Without: the "
+                    tooltip="What the optimization starts from: an empty prompt, as in the paper. Without: the "
                     "positive prompt, which starts closer to the picture.",
                 ),
             ],
@@ -128,7 +128,7 @@ def _check(model: io.Model.Type, inversion: Inversion, cfg: float) -> None:
         )
     if cfg == 1.0:
         raise ValueError(
-            "cfg: at 1 the negative prompt says nothing, so there is nothing to optimise; set the cfg to edit with, "
+            "cfg: at 1 the negative prompt says nothing, so there is nothing to optimize; set the cfg to edit with, "
             "or connect the inversion to Inversion Sampler as it is"
         )
 

@@ -121,7 +121,7 @@ class ProgressiveRefine(io.ComfyNode):
                 ),
                 inputs.mask(),
                 io.Vae.Input(
-                    "vae", optional=True, tooltip="Connect it to see each pass and how far its colours have drifted."
+                    "vae", optional=True, tooltip="Connect it to see each pass and how far its colors have drifted."
                 ),
                 io.Float.Input(
                     "max_drift",
@@ -130,15 +130,15 @@ class ProgressiveRefine(io.ComfyNode):
                     max=100.0,
                     step=0.5,
                     optional=True,
-                    tooltip="Stop before the pass that would move the colours further than this from the first picture "
+                    tooltip="Stop before the pass that would move the colors further than this from the first picture "
                     "(mean Delta E; about 2 is visible). 0: never. Needs vae.",
                 ),
                 io.Combo.Input(
                     "match_colors",
                     options=list(MATCHES),
                     optional=True,
-                    tooltip="latent: after each pass, bring the colours of each region back to the first picture's. "
-                    "Detail stays new. Not for prompts that change colours or light.",
+                    tooltip="latent: after each pass, bring the colors of each region back to the first picture's. "
+                    "Detail stays new. Not for prompts that change colors or light.",
                 ),
                 io.String.Input(
                     "recipe",
@@ -236,7 +236,7 @@ def _chosen_sampler(former: Recipe | None, sampler_name: str, sampler: io.Sample
 def _drift_limit(max_drift: float, vae: io.Vae.Type | None) -> float:
     if max_drift > 0 and vae is None:
         raise ValueError(
-            f"max_drift is {max_drift}, but colours are only seen with a VAE; connect vae, or set max_drift to 0"
+            f"max_drift is {max_drift}, but colors are only seen with a VAE; connect vae, or set max_drift to 0"
         )
     return max_drift
 

@@ -62,7 +62,7 @@ class TiledRefine(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
-                    tooltip="How far neighbouring tiles reach into each other, in pixels. More hides more, costs more.",
+                    tooltip="How far neighboring tiles reach into each other, in pixels. More hides more, costs more.",
                 ),
                 io.UpscaleModel.Input(
                     "upscale_model", optional=True, tooltip="Enlarges the picture first. Without: Lanczos."

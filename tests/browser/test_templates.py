@@ -12,7 +12,8 @@ BOXES = """() => app.graph.nodes.map(({ title, boundingRect: [x, y, width, heigh
 SHOWS_A_PICTURE = """name => {
     const card = document.querySelector(`[data-testid="template-workflow-${name}"]`);
     // the cards come a page at a time, as the last one is scrolled to
-    (card ?? [...document.querySelectorAll('[data-testid^="template-workflow-"]')].at(-1))?.scrollIntoView({ block: "center" });
+    const last = [...document.querySelectorAll('[data-testid^="template-workflow-"]')].at(-1);
+    (card ?? last)?.scrollIntoView({ block: "center" });
     return card?.querySelector("img")?.naturalWidth > 0;
 }"""
 

@@ -132,7 +132,7 @@ def test_drift_is_measured_and_stops_in_time(nodes, latent, refine):
     between = (first + second) / 2
     final, every, stopped = refine(latent, "0.1, 0.9", vae=vae, max_drift=between, sampler_name="euler")
     stopped = json.loads(stopped)
-    assert "pass 2 would move the colours by" in stopped["stopped"]
+    assert "pass 2 would move the colors by" in stopped["stopped"]
     assert len(stopped["passes"]) == 1
     assert torch.equal(final["samples"], every["samples"])
 
@@ -145,7 +145,7 @@ def test_matching_follows_every_pass(latent, refine):
 
 
 def test_drift_without_a_vae_is_refused(latent, refine):
-    with pytest.raises(ValueError, match=r"max_drift is 3.0, but colours are only seen with a VAE; connect vae"):
+    with pytest.raises(ValueError, match=r"max_drift is 3.0, but colors are only seen with a VAE; connect vae"):
         refine(latent, max_drift=3.0)
 
 

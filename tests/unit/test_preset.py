@@ -7,7 +7,7 @@ TABLE = {  # use: strength from, to; cfg from, to; steps of the whole schedule; 
     "enhancement": (0.2, 0.3, 5, 7, 30),
     "style transfer": (0.5, 0.7, 8, 12, 50),
     "sketch to art": (0.6, 0.8, 10, 15, 50),
-    "colour adjustment": (0.2, 0.4, 5, 8, 30),
+    "color adjustment": (0.2, 0.4, 5, 8, 30),
     "variations": (0.4, 0.6, 3, 5, 40),
     "object change": (0.4, 0.4, 10, 10, 50),
     "scene change": (0.5, 0.7, 7.5, 7.5, 50),

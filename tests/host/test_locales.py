@@ -21,7 +21,7 @@ def test_every_input_and_output_is_translated_and_nothing_else(nodes):
             for kind, known in (("inputs", inputs), ("outputs", outputs)):
                 found = {key: set(entry) for key, entry in given[kind].items()}
                 off += [
-                    f"{language}: {name}.{kind}.{key} has {sorted(found.get(key, []))}, not {sorted(known.get(key, []))}"
+                    f"{language}: {name}.{kind}.{key}: {sorted(found.get(key, []))}, not {sorted(known.get(key, []))}"
                     for key in sorted(found.keys() | known.keys())
                     if found.get(key) != known.get(key)
                 ]

@@ -165,7 +165,7 @@ def drawing(server, tmp_path_factory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs(server, load_workflow, drawing, name):
-    """On the toy checkpoint in place of the stock loader, and the toy's drawing in place of the stock example, in few steps."""
+    """On the toy checkpoint in the stock loader's place and its drawing in the example's, in few steps."""
     prompt = on_demo_checkpoint(server.to_prompt(load_workflow(name)))
     for node in prompt.values():
         node["inputs"] |= {key: value for key, value in FEW.items() if isinstance(node["inputs"].get(key), type(value))}

@@ -69,7 +69,7 @@ def _planes(mask: Tensor, shape: torch.Size) -> Tensor:
 
 
 def reads_masks(model: ModelPatcher) -> bool:
-    """Whether a model takes grey in a mask for a noise level: m * sigma where the mask is m (LTXV, Wan 2.2 5B...)."""
+    """Whether a model takes gray in a mask for a noise level: m * sigma where the mask is m (LTXV, Wan 2.2 5B...)."""
     return type(model.model).process_timestep is not comfy.model_base.BaseModel.process_timestep
 
 

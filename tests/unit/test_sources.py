@@ -1,6 +1,5 @@
 """The sources can be read everywhere: also by tools that read them in the encoding of a western Windows."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,3 @@ def test_a_source_has_letters_that_every_tool_can_read(file):
     text = file.read_text(encoding="utf-8")
     strange = {sign for sign in text if not sign.encode("cp1252", errors="ignore")}
     assert strange == set(), "write them as an escape, or in words"
-
-
-@pytest.mark.parametrize("folder", ["nodes", "host", "core", "js"])
-def test_people_read_american_english(folder):
-    british = re.compile(r"\b(colour(?! correction)|grey|neighbour|optimis|behaviour|centre\b)", re.IGNORECASE)
-    for file in (ROOT / folder).rglob("*"):
-        if file.suffix in (".py", ".js", ".mjs", ".md") and not re.fullmatch("zh|ja", file.stem):
-            text = file.read_text(encoding="utf-8").replace("optimise unconditional", "")  # an alias of the search
-            assert british.findall(text) == [], file

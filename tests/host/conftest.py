@@ -20,6 +20,8 @@ for kind in ("input", "output", "temp", "user"):
     getattr(folder_paths, f"set_{kind}_directory")(folder)
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+# PyTorch asks once, at the first gradient, which devices there are; so the stand-in is there before any test.
+importlib.import_module("img2img_studio.dev.accelerator").register()
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,8 @@ def ssim(a: Tensor, b: Tensor, window: int = 11) -> float:
     smaller = min(window, *a.shape[1:3])
     odd = smaller - 1 + smaller % 2
     # Its small eps would leave equal dark pictures short of 1; the constants of SSIM keep the denominator above 0.
-    return float(similarity(*(in_float64(one).movedim(-1, 1) for one in (a, b)), odd, eps=0.0).mean())
+    first, second = (in_float64(one).movedim(-1, 1) for one in (a, b))
+    return float(similarity(first, second, odd, eps=0.0).mean())
 
 
 def changed_pixels(a: Tensor, b: Tensor, where: Tensor | None = None) -> int:

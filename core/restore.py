@@ -68,7 +68,8 @@ def restore_detail(
     """
     _check(original, edited, decoded, radius)
     pictures = zip(original.split(1), edited.split(1), decoded.split(1), strict=True)
-    items = [_restored(*(part.movedim(-1, 1).float() for part in picture), radius) for picture in pictures]
+    planes = ([part.movedim(-1, 1).float() for part in picture] for picture in pictures)
+    items = [_restored(before, after, again, radius) for before, after, again in planes]
     image, kept, stands = (torch.cat(parts) for parts in zip(*items, strict=True))
     image = image.movedim(1, -1).to(original)
     image = torch.where(kept.movedim(1, -1) == 1, original, image)

@@ -35,8 +35,9 @@ def thumbnail(image: Tensor, side: int) -> Image.Image:
     """A picture [H, W, C] in 0..1 as 8-bit RGB, its longer side ``side`` pixels at most."""
     scale = side / max(image.shape[:2])
     if scale < 1.0:
-        size = [max(1, round(length * scale)) for length in image.shape[:2]]
-        image = functional.adaptive_avg_pool2d(image[None, ..., :3].movedim(-1, 1).float(), size)[0].movedim(0, -1)
+        height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+        planes = image[None, ..., :3].movedim(-1, 1).float()
+        image = functional.adaptive_avg_pool2d(planes, (height, width))[0].movedim(0, -1)
     return to_pillow(image)
 
 

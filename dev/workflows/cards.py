@@ -66,9 +66,12 @@ def plot(before: Image.Image, after: Pictures, focus: float) -> Image.Image:
 
 def closer(before: Image.Image, after: Pictures, focus: float) -> Image.Image:
     """The pixels of a small part before, and the same part enlarged."""
-    part = (0.3, 0.42, 0.62, 0.74)
-    small, large = (picture.crop([round(share * side) for share, side in zip(part, picture.size * 2, strict=True)])
-                    for picture in (before, after[0]))  # fmt: skip
+
+    def part(picture: Image.Image) -> Image.Image:
+        width, height = picture.size
+        return picture.crop((round(0.3 * width), round(0.42 * height), round(0.62 * width), round(0.74 * height)))
+
+    small, large = part(before), part(after[0])
     return _columns([small.resize((SIDE, SIDE), Image.Resampling.NEAREST), large], 0.5)
 
 

@@ -64,7 +64,7 @@ def picture(graph: Graph, masked: bool = False, title: str = "Your picture", tar
 
 def fit(graph: Graph, image: Output, shown: list[Widget], mask: Output | None = None, target: int = 512) -> Source:
     """A picture, and its mask, brought to the model's size."""
-    masking = {} if mask is None else {"mask": mask}
+    masking: dict[str, Any] = {} if mask is None else {"mask": mask}
     return Source(image, graph.add("Img2ImgFitImage", image=image, target=target, **masking), mask, shown)
 
 

@@ -13,8 +13,9 @@ def test_the_search_finds_them_and_puts_them_on_the_canvas(frontend):
     for file in sorted(SUBGRAPHS.glob("*.json")):
         frontend.page.evaluate("() => app.graph.clear()")
         assert file.stem in frontend.search(file.stem, until=file.stem)
-        frontend.page.get_by_role("option", name=file.stem).first.click()
+        frontend.page.get_by_role("option").filter(has_text=file.stem).first.click()
         frontend.page.wait_for_function("() => app.graph.nodes.length === 1")
+        frontend.page.locator("[id^=comfy-vue-node-search-box]").first.wait_for(state="hidden")
         (node,) = frontend.page.evaluate(ON_THE_CANVAS)
         promised = json.loads(file.read_text(encoding="ascii"))["nodes"][0]["properties"]["proxyWidgets"]
         assert node == {"title": file.stem, "widgets": [name for _, name in promised]}

@@ -130,7 +130,9 @@ def test_compare_images_measures(nodes):
     assert compare(image, other, 1 - kept).args[0] == 0.0
     assert compare(image, other, kept).args[0] == pytest.approx(0.01, rel=1e-4)
     assert compare(image, other[:1]).args[0] > 0
-    with pytest.raises(ValueError, match="image_b: its shape"):
+    with pytest.raises(
+        ValueError, match="image_b: it is 2 pictures of 32 x 16 pixels, but image_a is 2 pictures of 32 x 32"
+    ):
         compare(image, image[:, :16])
     with pytest.raises(ValueError, match="mask: nothing is left under it"):
         compare(image, image, torch.zeros(1, 32, 32))

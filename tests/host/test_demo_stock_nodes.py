@@ -55,7 +55,7 @@ def test_what_checkpoint_save_writes_the_demo_loader_reads(nodes, load, family):
 
 
 def test_a_name_that_is_no_saved_toy_is_refused(nodes):
-    with pytest.raises(ValueError, match=r"family: there is no toy called '\.\./other\.safetensors'"):
+    with pytest.raises(ValueError, match=r"family: '\.\./other\.safetensors' is unknown here; choose one of eps, flow"):
         nodes["Img2ImgDemoCheckpoint"].execute("../other.safetensors")
 
 

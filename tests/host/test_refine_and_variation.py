@@ -245,10 +245,11 @@ def test_the_batch_follows_the_free_memory(models, monkeypatch):
     need = model.model.memory_required([2 * 3, 4, 16, 12]) * 1.5 + model.model_size()
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: need + 1)
     monkeypatch.setattr(model, "loaded_size", lambda: 0)
-    assert host.batch_size(model, sampler, opened, 8) == 3
-    assert host.batch_size(model, sampler, opened, 8, limit=5) == 5
+    guidance = host.Guidance(model, [], [], 1.0)
+    assert host.batch_size(guidance, sampler, opened, 8) == 3
+    assert host.batch_size(guidance, sampler, opened, 8, limit=5) == 5
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: 0)
-    assert host.batch_size(model, sampler, opened, 8) == 1
+    assert host.batch_size(guidance, sampler, opened, 8) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import pytest
 from img2img_studio.dev.comfyui import ROOT
 
+LANGUAGES = sorted(path.name for path in (ROOT / "locales").iterdir())
 WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
 
 
@@ -54,7 +55,7 @@ def test_every_node_has_a_help_page(server, pack_ids):
     assert missing == []
 
 
-@pytest.mark.parametrize("language", ["de", "fr", "ja", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_translations_are_served(server, pack_ids, language):
     served = server.get("i18n")[language]["nodeDefs"]
     written = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))

@@ -163,7 +163,7 @@ def test_a_workflow_from_the_interface(server, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["strength-0.2.png", "strength-0.8.png"]
     lines = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
     reports = [report for line in lines for report in line["report"] if isinstance(report, dict)]
-    assert len(reports) == 2
+    assert sorted(report["strength"] for report in reports if "strength" in report) == [0.2, 0.8]
 
 
 WISHES = {
@@ -171,14 +171,17 @@ WISHES = {
     "One picture in four styles": Wishes(styles=("ink", "oil")),
     "Strength against guidance": Wishes(grid={}),
     "Compare samplers": Wishes(grid={}),
+    # These bring their own picture, or need none.
+    "Try it without a model": Wishes(),
+    "Change the color of one thing": Wishes(),
+    "What strength means on this model": Wishes(),
 }
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "workflows").glob("*.json")))
 def test_every_workflow_of_the_pack_can_be_cut(server, pictures, name):
     prompt = to_prompt(read(name)[1], server.object_info)
-    wishes = WISHES.get(name, Wishes(folder=pictures) if name != "Try it without a model" else Wishes())
-    plan = Plan(name, prompt, wishes)
+    plan = Plan(name, prompt, WISHES.get(name, Wishes(folder=pictures)))
     keys = {job.key for job in plan}
     assert len(keys) == len(plan) >= 1
 

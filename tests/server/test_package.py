@@ -32,6 +32,7 @@ NEEDED = (
     "demo/drawing.png",
     "demo/car.png",
     "demo/README.md",
+    "docs/families.md",
     "demo/samples.jpg",
     "benchmarks/*.md",
     "benchmarks/*.png",

@@ -85,10 +85,10 @@ def keep_outside(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
 def composite(mask: Tensor, original: Tensor, changed: Tensor) -> Tensor:
     """Both blended by the mask: where it is exactly 0 the original's own bits, where it is exactly 1 the changed ones.
 
-    mask:              0..1, broadcastable to both
-    original, changed: of one shape
+    mask:              0..1, broadcastable to both, of any dtype
+    original, changed: of one shape and dtype
     """
-    blended = torch.lerp(original, changed, mask.expand_as(original))
+    blended = torch.lerp(original, changed, mask.to(original).expand_as(original))
     return keep_outside(mask, original, torch.where(mask == 1, changed, blended))
 
 

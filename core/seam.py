@@ -45,7 +45,7 @@ def seamless(original: Tensor, edited: Tensor, mask: Tensor) -> Tensor:
             if levels:
                 met = spread_rows(levels[0], values[0], coarse, rows).add_(met).clamp_(0, 1)
             if not bool(((weight == 0) | (weight == 1)).all()):
-                met = torch.lerp(before[rows], met, weight)
+                met = torch.lerp(before[rows].to(met), met, weight.to(met))
             goal[rows] = torch.where(weight > 0, met, before[rows])
     return result
 

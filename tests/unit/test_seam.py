@@ -104,6 +104,17 @@ def test_outside_keeps_its_bits(free, soft):
     assert 0 <= float(result.min()) <= float(result.max()) <= 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_pictures_of_other_dtypes_keep_theirs_under_a_soft_mask(dtype):
+    original, edited = drawn(1, 40, 50, 3).to(dtype), drawn(1, 40, 50, 3, seed=1).to(dtype)
+    mask = drawn(1, 40, 50, seed=2) * (drawn(1, 40, 50, seed=3) > 0.5)
+    result = seamless(original, edited, mask)
+    assert result.dtype == dtype
+    assert torch.equal(result[mask == 0], original[mask == 0])
+    single = seamless(original.float(), edited.float(), mask)
+    assert torch.allclose(result.float(), single, atol=2e-3)
+
+
 def test_nothing_known_leaves_the_edit_and_nothing_free_the_original():
     original, edited = drawn(1, 20, 30, 3), drawn(1, 20, 30, 3, seed=1)
     assert torch.equal(seamless(original, edited, torch.ones(1, 20, 30)), edited)

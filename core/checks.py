@@ -48,9 +48,17 @@ def check_mask(name: str, mask: Tensor) -> None:
 
 def check_masks_fit(name: str, mask: Tensor, pictures: int) -> None:
     """Raise ValueError unless there is one mask for all pictures, or one for each."""
-    count = mask.shape[:-2].numel()
+    _check_count(name, mask.shape[:-2].numel(), "masks", pictures)
+
+
+def check_pictures_fit(name: str, image: Tensor, pictures: int) -> None:
+    """Raise ValueError unless there is one picture for all of another input, or one for each."""
+    _check_count(name, len(image), "pictures", pictures)
+
+
+def _check_count(name: str, count: int, what: str, pictures: int) -> None:
     if count not in (1, pictures):
-        raise ValueError(f"{name}: there are {count} masks for {pictures} pictures; connect one for all, or one each")
+        raise ValueError(f"{name}: there are {count} {what} for {pictures} pictures; connect one for all, or one each")
 
 
 def _check_values(name: str, tensor: Tensor) -> None:

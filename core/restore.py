@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from .mask import composite
 from .placing import in_float64
 
 RIDGE = 1e-4
@@ -74,8 +75,7 @@ def restore_detail(
     image = image.movedim(1, -1).to(original)
     image = torch.where(kept.movedim(1, -1) == 1, original, image)
     if mask is not None:
-        shown = mask[..., None]
-        image = torch.where(shown == 0, original, torch.lerp(original, image, shown.expand_as(image)))
+        image = composite(mask[..., None], original, image)
     return Restored(image, kept[:, 0], stands[:, 0])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
+from ..core.checks import check_masks_fit
 from ..core.color import METHODS, match_colors
 from ..core.fit import FILLS, FITS, SHAPES, Fit, apply_fit, fit_mask, keep_outside_mask, plan_fit, undo_fit
 from . import inputs
@@ -134,6 +135,7 @@ class UnfitImage(io.ComfyNode):
             return io.NodeOutput(result)
         if original is None:
             raise ValueError("original: it is not connected, so nothing is there to keep outside the mask; connect it")
+        check_masks_fit("mask", mask, len(result))
         return io.NodeOutput(keep_outside_mask(result, fit_info, mask, original))
 
 

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..core.checks import check_masks_fit
+from ..core.checks import check_masks_fit, check_pictures_fit
 from ..core.mask import resized_mask
 from ..core.placing import beside
 from ..core.report import Report
@@ -66,6 +66,7 @@ class RestoreDetail(io.ComfyNode):
     ) -> io.NodeOutput:
         report = Report(host.versions())
         edited, restored_from, mask = beside(original, edited, restored_from, mask)
+        check_pictures_fit("original", original, len(edited))
         before, after = original[..., :3].expand(len(edited), -1, -1, -1), edited[..., :3]
         decoded = _decoded(before, vae, restored_from).to(before)
         radius = radius or max(1, min(LONGEST_RADIUS, min(before.shape[1:3]) // 16))
@@ -82,5 +83,6 @@ class RestoreDetail(io.ComfyNode):
 def _decoded(before: torch.Tensor, vae: io.Vae.Type | None, restored_from: torch.Tensor | None) -> torch.Tensor:
     """The original as the VAE gives it back, from the input or made here; without a VAE, the original itself."""
     if restored_from is not None:
+        check_pictures_fit("restored_from", restored_from, len(before))
         return restored_from[..., :3].expand(len(before), -1, -1, -1)
     return before if vae is None else host.decode(vae, host.encode(vae, before))

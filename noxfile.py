@@ -33,9 +33,8 @@ def test(session: nox.Session) -> None:
     """Run every tier: unit, fleet, host, server, browser; `-- ARGUMENTS` go to pytest in place of the tiers."""
     logging.getLogger("nox").setLevel(logging.CRITICAL)  # pytest's summary is the last word
     tiers = [f"tests/{tier}" for tier in ("unit", "fleet", "host", "server", "browser")]
-    # Two at once, whole files each, so that a file's server is started once; one thread each, so that none waits.
+    # Two at once, whole files each, so that a file's server is started once.
     side_by_side = ["--numprocesses=2", "--dist=loadfile", *tiers]
-    session.env["OMP_NUM_THREADS"] = "1"
     run_beside_comfyui(session, "test", "-m", "pytest", *(session.posargs or side_by_side))
 
 

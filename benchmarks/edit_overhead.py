@@ -8,48 +8,33 @@ busy machine does not stretch; with `--device cuda` it is one of SD1.5's size in
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ..dev import pack
-from . import results
-from .pairs import median_ratio
-from .sampler_overhead import CFG, SEED, STEPS, peak, tried
+from .pairs import Comparison, asked
+from .sampler_overhead import CFG, SEED, STEPS, tried
 
 TIME_LIMIT, MEMORY_LIMIT = 1.05, 1.05
 
 
 def main() -> None:
     """Measure pairs of runs, one after the other, and write the median of their ratios into the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--pairs", type=int, default=15)
-    arguments = parser.parse_args()
+    arguments = asked(__doc__)
     nodes = pack.load(arguments.device)
-    gpu = arguments.device == "cuda"
     torch.set_num_threads(1)
+    words = "A step of Edit by Words against a guided step"
     with torch.inference_mode():
         ours, theirs = _runs(nodes, arguments.device)
         batches = _batches(nodes, arguments.device)
         if batches != [2] * STEPS:
             sys.exit(f"The edit asked the model in batches of {batches}, a guided step in one of 2.")
-        ratio = median_ratio(ours, theirs, arguments.pairs, time.perf_counter if gpu else time.process_time)
-        machine = torch.cuda.get_device_name() if gpu else results.processor()
-        results.write("A step of Edit by Words against a guided step, time", f"{ratio:.3f}",
-                      f"at most {TIME_LIMIT}", machine)  # fmt: skip
-        failed = ratio > TIME_LIMIT
-        if gpu:
-            memory = peak(ours) / peak(theirs)
-            results.write("A step of Edit by Words against a guided step, peak memory", f"{memory:.3f}",
-                          f"at most {MEMORY_LIMIT}", machine)  # fmt: skip
-            failed = failed or memory > MEMORY_LIMIT
-    sys.exit("An edit costs more than it may." if failed else 0)
+        holds = Comparison(words, TIME_LIMIT, MEMORY_LIMIT, arguments.device, arguments.pairs).holds(ours, theirs)
+    sys.exit(0 if holds else "An edit costs more than it may.")
 
 
 def _runs(nodes: dict[str, Any], device: str) -> tuple[Callable[[], Any], Callable[[], Any]]:

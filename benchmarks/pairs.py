@@ -2,10 +2,55 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+import torch
+
+from . import results
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison of two runs: its words in the table, the limits of the ratios, and where and how often it runs."""
+
+    words: str
+    time_limit: float
+    memory_limit: float
+    device: str
+    pairs: int
+
+    def holds(self, ours: Callable[[], Any], theirs: Callable[[], Any]) -> bool:
+        """Write the ratio of the times, and on a graphics card of peak memory too; True where both keep their limit."""
+        gpu = self.device == "cuda"
+        # Results lie on the CPU, so nothing is left running on the device when a run ends.
+        ratio = median_ratio(ours, theirs, self.pairs, time.perf_counter if gpu else time.process_time)
+        machine = torch.cuda.get_device_name() if gpu else results.processor()
+        results.write(f"{self.words}, time", f"{ratio:.3f}", f"at most {self.time_limit}", machine)
+        if not gpu:
+            return ratio <= self.time_limit
+        memory = peak(ours) / peak(theirs)
+        results.write(f"{self.words}, peak memory", f"{memory:.3f}", f"at most {self.memory_limit}", machine)
+        return ratio <= self.time_limit and memory <= self.memory_limit
+
+
+def asked(description: str | None) -> argparse.Namespace:
+    """The command line of a comparison: `device` and `pairs`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--pairs", type=int, default=15)
+    return parser.parse_args()
+
+
+def peak(run: Callable[[], Any]) -> int:
+    """Bytes on the device at the worst moment of a run."""
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return torch.cuda.max_memory_allocated()
 
 
 def median_ratio(

@@ -7,18 +7,15 @@ one of SD1.5's size in fp16, and peak memory is compared as well.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ..dev import pack
-from . import results
-from .pairs import median_ratio
+from .pairs import Comparison, asked
 
 TIME_LIMIT, MEMORY_LIMIT = 1.02, 1.01
 STEPS, DENOISE, CFG, SEED = 20, 0.6, 7.5, 7
@@ -26,29 +23,16 @@ STEPS, DENOISE, CFG, SEED = 20, 0.6, 7.5, 7
 
 def main() -> None:
     """Measure pairs of runs, one after the other, and write the median of their ratios into the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--pairs", type=int, default=15)
-    arguments = parser.parse_args()
+    arguments = asked(__doc__)
     nodes = pack.load(arguments.device)
-    gpu = arguments.device == "cuda"
     torch.set_num_threads(1)
-    clock = time.perf_counter if gpu else time.process_time
+    words = "GuidedSampler against KSampler"
     with torch.inference_mode():
         ours, theirs = _runs(nodes, arguments.device)
         if not ours().equal(theirs()):
             sys.exit("The two runs do not give the same bits, so their times cannot be compared.")
-        # The results lie on the CPU, so nothing is left running on the device when a run ends.
-        ratio = median_ratio(ours, theirs, arguments.pairs, clock)
-        machine = torch.cuda.get_device_name() if gpu else results.processor()
-        results.write("GuidedSampler against KSampler, time", f"{ratio:.3f}", f"at most {TIME_LIMIT}", machine)
-        failed = ratio > TIME_LIMIT
-        if gpu:
-            memory = peak(ours) / peak(theirs)
-            limit = f"at most {MEMORY_LIMIT}"
-            results.write("GuidedSampler against KSampler, peak memory", f"{memory:.3f}", limit, machine)
-            failed = failed or memory > MEMORY_LIMIT
-    sys.exit("GuidedSampler costs more than it may." if failed else 0)
+        holds = Comparison(words, TIME_LIMIT, MEMORY_LIMIT, arguments.device, arguments.pairs).holds(ours, theirs)
+    sys.exit(0 if holds else "GuidedSampler costs more than it may.")
 
 
 def _runs(nodes: dict[str, Any], device: str) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
@@ -80,10 +64,3 @@ def tried(device: str) -> tuple[Any, tuple[Any, Any], dict[str, torch.Tensor]]:
     model = models.random_model("eps", unet=unet, dtype=dtype)
     prompts = models.random_conditioning(1, 768, 77), models.random_conditioning(2, 768, 77)
     return model, prompts, {"samples": torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(3))}
-
-
-def peak(run: Callable[[], Any]) -> int:
-    """Bytes on the device at the worst moment of a run."""
-    torch.cuda.reset_peak_memory_stats()
-    run()
-    return torch.cuda.max_memory_allocated()

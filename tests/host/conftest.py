@@ -35,3 +35,23 @@ def inference_mode():
 def nodes():
     """The pack's node classes by id."""
     return NODES
+
+
+@pytest.fixture
+def interrupted_at():
+    """Makes a clone of a model that is cancelled while it answers its nth call; gives it with the list of its calls."""
+
+    def make(model, call):
+        calls = []
+
+        def watch(apply, arguments):
+            calls.append(float(arguments["timestep"][0]))
+            if len(calls) == call:
+                importlib.import_module("comfy.model_management").interrupt_current_processing(True)
+            return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+        watched = model.clone()
+        watched.set_model_unet_function_wrapper(watch)
+        return watched, calls
+
+    return make

@@ -265,16 +265,8 @@ def test_an_overlap_as_large_as_a_tile_is_refused(refine):
         refine(picture(96, 96), random_model("eps"), overlap=64)
 
 
-def test_cancelling_stops_within_one_model_call(refine):
-    model, calls = random_model("eps").clone(), []
-
-    def watch(apply, arguments):
-        calls.append(1)
-        if len(calls) == 2:
-            comfy.model_management.interrupt_current_processing(True)
-        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
-
-    model.set_model_unet_function_wrapper(watch)
+def test_cancelling_stops_within_one_model_call(refine, interrupted_at):
+    model, calls = interrupted_at(random_model("eps"), 2)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         refine(picture(96, 96), model)
     assert len(calls) == 2

@@ -163,22 +163,7 @@ def test_many_passes_of_nothing_are_nothing(latent, refine):
     assert json.loads(report)["model_calls"] == 0
 
 
-def interrupted_at(model, call):
-    """A clone of the model that is cancelled while it answers its nth call, and the calls it got."""
-    calls = []
-
-    def watch(apply, arguments):
-        calls.append(float(arguments["timestep"][0]))
-        if len(calls) == call:
-            comfy.model_management.interrupt_current_processing(True)
-        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
-
-    model = model.clone()
-    model.set_model_unet_function_wrapper(watch)
-    return model, calls
-
-
-def test_cancelling_in_the_second_pass_stops_at_once_and_harms_nothing(model, latent, refine):
+def test_cancelling_in_the_second_pass_stops_at_once_and_harms_nothing(model, latent, refine, interrupted_at):
     undisturbed = refine(latent)[0]["samples"]
     watched, calls = interrupted_at(model, 5)
     with pytest.raises(comfy.model_management.InterruptProcessingException):

@@ -94,16 +94,8 @@ def test_a_sampler_that_keeps_its_state_to_itself_is_refused(paint):
         paint(model, latent_of(model), half(), "uni_pc", think=1)
 
 
-def test_cancelling_stops_within_one_round(paint):
-    model, calls = random_model("eps").clone(), []
-
-    def watch(apply, arguments):
-        calls.append(1)
-        if len(calls) == 2:
-            comfy.model_management.interrupt_current_processing(True)
-        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
-
-    model.set_model_unet_function_wrapper(watch)
+def test_cancelling_stops_within_one_round(paint, interrupted_at):
+    model, calls = interrupted_at(random_model("eps"), 2)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         paint(model, latent_of(model), half(), think=5)
     assert len(calls) == 2

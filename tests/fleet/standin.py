@@ -50,6 +50,7 @@ class StandIn:
         self.seen = {"deepest": 0, "ran": 0, "crashes": 0, "wrong": 0, "cancelled": 0}
         self.uploads = []
         self.down_until = 0.0
+        self.asked = asyncio.Event()
         self.forget()
 
     def forget(self):
@@ -62,7 +63,8 @@ class StandIn:
         """Run one prompt after the other."""
         while True:
             if not self.pending:
-                await asyncio.sleep(0.002)
+                self.asked.clear()
+                await self.asked.wait()
                 continue
             prompt_id, prompt, _ = self.running = self.pending.pop(0)
             await asyncio.sleep(self.seconds)
@@ -175,6 +177,7 @@ class Handler(tornado.web.RequestHandler):
         elif path == "prompt":
             body = self.body()
             stand_in.pending.append((body["prompt_id"], body["prompt"], body["client_id"]))
+            stand_in.asked.set()
             stand_in.seen["deepest"] = max(stand_in.seen["deepest"], stand_in.depth())
             self.say({"prompt_id": body["prompt_id"], "number": 1, "node_errors": {}})
         elif path == "queue":

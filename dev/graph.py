@@ -17,8 +17,8 @@ VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(e
 PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
-# Heights in the units of the canvas, large enough for both of the frontend's renderers.
-SLOT, WIDGET, TEXT, BAR = 24, 34, 90, 60
+# Heights in the units of the canvas, as Nodes 2.0 needs them; the classic canvas needs less.
+SLOT, WIDGET, TEXT, BODY, UPLOAD = 24, 34, 72, 24, 20
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
 SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask"}
 # What the pack shows in the bodies of its nodes.
@@ -26,15 +26,19 @@ WORDS, BEFORE_AFTER = 84, 270
 PANELS = {
     "StrengthScheduler": 240, "DDIMInvert": 155, "Img2ImgNullTextOptimize": 155, "VariationBatch": 360,
     "Img2ImgStrengthGrid": 330,
+    "PreviewAny": 90,
     **dict.fromkeys(["Img2ImgFolderImage", "Img2ImgGuidedSampler", "Img2ImgInversionSampler", "Img2ImgPromptEdit",
                      "Img2ImgPromptMask", "Img2ImgRestoreDetail", "Img2ImgUncropForMask"], WORDS),
     **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
                      "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip
-LEAST_NOTE = 80
-TITLE, GAP, MARGIN, COLUMN_GAP = 30, 24, 16, 24
+NOTE, LINE = 68, 23  # a note without its lines, and each of them
+TITLE, GAP, MARGIN, COLUMN_GAP = 30, 20, 14, 20
+BADGE = 20  # the pack's name above a node
 # What the frontend's bars leave of a window of 1600 x 900 pixels, and where that begins.
 VIEW, VIEW_CORNER = (1480, 770), (80, 100)
+# By this name the frontends know that Nodes 2.0 need not spread the nodes, which would push them out of the window.
+RENDERER = "Vue-corrected"
 # What the frontend does with a seed after a run; inverting the same picture again would only cost time.
 KEEPS_ITS_SEED = {"DDIMInvert", "Img2ImgStrengthGrid"}
 COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
@@ -78,10 +82,15 @@ class Graph:
         last = self.groups[-1]["bounding"] if self.groups else [-COLUMN_GAP, 0, 0, 0]
         self._group(title, last[0] + last[2] + COLUMN_GAP, 0, width + 2 * MARGIN)
 
-    def below(self, title: str) -> None:
-        """Start a new numbered group below the last one, as wide as that."""
-        left, _, width, _ = self.groups[-1]["bounding"]
-        self._group(title, left, self.bottom + COLUMN_GAP, width)
+    def below(self, title: str, width: int = 0) -> None:
+        """Start a new numbered group below the last one, as wide as that or as said."""
+        left, _, as_wide, _ = self.groups[-1]["bounding"]
+        self._group(title, left, self.bottom + MARGIN + COLUMN_GAP, width + 2 * MARGIN if width else as_wide)
+
+    def beside(self, title: str, width: int) -> None:
+        """Start a new numbered group to the right of the last one, at its height in the column."""
+        left, top, taken, _ = self.groups[-1]["bounding"]
+        self._group(title, left + taken + COLUMN_GAP, top, width + 2 * MARGIN)
 
     def as_app(self, inputs: list[tuple[Node, str]], outputs: list[Node]) -> None:
         """Name the widgets and the results that App Mode shows: ComfyUI's view of a workflow without its graph.
@@ -94,7 +103,7 @@ class Graph:
 
     def _group(self, title: str, left: int, top: int, width: int) -> None:
         number = len(self.groups) + 1
-        self.bottom = top + 2 * TITLE - GAP
+        self.bottom = top + TITLE + BADGE - GAP
         look = {"color": COLORS["group"], "font_size": 24}
         self.groups.append({"id": number, "title": f"{number} · {title}", "bounding": [left, top, width, 0], **look})
 
@@ -127,8 +136,9 @@ class Graph:
 
     def note(self, text: str, height: int = 0) -> None:
         """Add a note for the reader, in Markdown, as high as it needs or as said."""
-        lines = sum(len(paragraph) * 7 // self._width() + 1 for paragraph in text.split("\n"))
-        height = height or max(18 * lines + 36, LEAST_NOTE)
+        shown = re.sub(r"\]\(.*?\)|[*`\[]", "", text)  # as it is read, without its markup
+        lines = sum(len(paragraph) * 7 // (self._width() - 30) + 1 for paragraph in shown.split("\n"))
+        height = height or NOTE + LINE * lines
         data = self._place("MarkdownNote", None, height)
         colors = {"color": COLORS["note"], "bgcolor": COLORS["note_body"]}
         self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colors))
@@ -147,7 +157,7 @@ class Graph:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {"ds": self._view()} | self.app,
+            "extra": {"ds": self._view(), "workflowRendererVersion": RENDERER} | self.app,
             "version": 0.4,
         }
 
@@ -234,7 +244,6 @@ def _height(kind: str, inputs: dict[str, Any], outputs: int, width: int) -> int:
     """Room for the slots, the widgets, and what the node shows in its body."""
     widgets = [spec for spec in inputs.values() if is_widget(spec)]
     texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in widgets)
-    height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + 20
-    height += WIDGET * sum(bool(len(spec) > 1 and spec[1].get("control_after_generate")) for spec in widgets)
-    height += width * (kind in SHOWS_PICTURE) + PANELS.get(kind, 0)
-    return max(height, BAR)
+    height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + BODY
+    height += UPLOAD * any(len(spec) > 1 and spec[1].get("image_upload") for spec in widgets)
+    return height + width * (kind in SHOWS_PICTURE) + PANELS.get(kind, 0)

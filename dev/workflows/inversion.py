@@ -15,11 +15,13 @@ MINIMAL = "Source prompt: the picture **as it is**. Edit prompt: the same words,
 
 def invert_and_reconstruct(graph: Graph) -> None:
     """A picture inverted to noise and reconstructed, and how much is lost compared with the VAE alone."""
-    source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
-    described, negative = _source_prompt(graph, checkpoint["CLIP"])
-    inverted, latent = _inverted(graph, source.image, checkpoint, described, strength=1.0, grade=True)
-    graph.column("Sample", 280)
+    source = parts.picture(graph, width=250)
+    checkpoint = parts.checkpoint(graph, below=True)
+    described, negative = _source_prompt(graph, checkpoint["CLIP"], width=260)
+    graph.below("Invert")
+    latent = parts.encoded(graph, source.image, checkpoint)
+    inverted = _inverted(graph, checkpoint, latent, described, strength=1.0, grade=True)
+    graph.column("Sample", 250)
     same = graph.add(
         "Img2ImgInversionSampler",
         "Reconstruct",
@@ -29,10 +31,10 @@ def invert_and_reconstruct(graph: Graph) -> None:
         negative=negative,
         cfg=1.0,
     )
-    graph.column("Result", parts.RESULT)
+    graph.column("Result", 270)
     decoded = graph.add("VAEDecode", samples=same["LATENT"], vae=checkpoint["VAE"])["IMAGE"]
     saved = parts.save(graph, parts.unfitted(graph, decoded, source), "reconstruction")
-    graph.column("What the inversion lost", 280)
+    graph.column("What the inversion lost", 250)
     graph.note("The VAE alone loses a little, too. This compares the two: what is left is lost by the inversion.")
     alone = graph.add("VAEDecode", "Only encoded and decoded", samples=latent, vae=checkpoint["VAE"])
     compared = graph.add("Img2ImgCompareImages", image_a=alone["IMAGE"], image_b=decoded)
@@ -43,11 +45,14 @@ def invert_and_reconstruct(graph: Graph) -> None:
 def edit_by_inversion(graph: Graph) -> None:
     """Re-rendered with a new prompt: what the prompt names changes, and the rest tends to stay."""
     source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
-    described, negative = _source_prompt(graph, checkpoint["CLIP"])
-    inverted, _ = _inverted(graph, source.image, checkpoint, described)
+    checkpoint = parts.checkpoint(graph, below=True)
+    described, negative = _source_prompt(graph, checkpoint["CLIP"], width=300)
     wanted = _edit_prompt(graph, checkpoint["CLIP"], EDITED)
-    graph.column("Sample", 280)
+    graph.below("Encode")
+    latent = parts.encoded(graph, source.image, checkpoint)
+    graph.column("Invert", 310)
+    inverted = _inverted(graph, checkpoint, latent, described)
+    graph.below("Sample")
     edited = _edited(graph, checkpoint["MODEL"], inverted["inversion"], wanted, negative, cfg=4.0)
     saved = _result(graph, edited, checkpoint["VAE"], source, "edit_by_inversion")
     graph.as_app([*source.shown, *_texts(graph), (edited, "cfg")], [saved])
@@ -55,12 +60,14 @@ def edit_by_inversion(graph: Graph) -> None:
 
 def null_text(graph: Graph) -> None:
     """An inversion tuned first so that it survives high cfg: edits can then be guided strongly as well."""
-    source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
-    described, negative = _source_prompt(graph, checkpoint["CLIP"])
-    inverted, _ = _inverted(graph, source.image, checkpoint, described, method="ddim", keep_trajectory=True)
+    source = parts.picture(graph, width=250)
+    checkpoint = parts.checkpoint(graph, below=True)
+    described, negative = _source_prompt(graph, checkpoint["CLIP"], width=240)
     wanted = _edit_prompt(graph, checkpoint["CLIP"], EDITED)
-    graph.column("Tune it for high cfg", 280)
+    graph.column("Invert", 260)
+    latent = parts.encoded(graph, source.image, checkpoint)
+    inverted = _inverted(graph, checkpoint, latent, described, method="ddim", keep_trajectory=True)
+    graph.column("Tune it for high cfg", 250)
     held = graph.add(
         "Img2ImgNullTextOptimize",
         model=checkpoint["MODEL"],
@@ -71,7 +78,7 @@ def null_text(graph: Graph) -> None:
     graph.note("Slow, and needs memory for gradients; runs once per picture. Worth it for many edits at high cfg.")
     graph.below("Sample")
     edited = _edited(graph, checkpoint["MODEL"], held["inversion"], wanted, negative)
-    saved = _result(graph, edited, checkpoint["VAE"], source, "null_text")
+    saved = _result(graph, edited, checkpoint["VAE"], source, "null_text", width=280)
     graph.as_app([*source.shown, *_texts(graph), (edited, "cfg")], [saved])
 
 
@@ -81,7 +88,7 @@ def edit_by_words(graph: Graph) -> None:
     checkpoint = parts.checkpoint(graph)
     described, negative = _source_prompt(graph, checkpoint["CLIP"])
     wanted = _edit_prompt(graph, checkpoint["CLIP"], RECOLORED)
-    graph.column("Edit", 300)
+    graph.column("Edit", 320)
     graph.note("Nothing happens? Raise *cfg*. Too much? Lower *cfg* first, then *strength*.")
     latent = graph.add("VAEEncode", pixels=source.image, vae=checkpoint["VAE"])
     edited = graph.add(
@@ -106,11 +113,11 @@ def edit_by_words(graph: Graph) -> None:
 
 def keep_what_i_did_not_ask(graph: Graph) -> None:
     """An edit that changed everything, taken over only where the two prompts disagree."""
-    source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
-    described, negative = _source_prompt(graph, checkpoint["CLIP"])
+    source = parts.picture(graph, width=250)
+    checkpoint = parts.checkpoint(graph, below=True)
+    described, negative = _source_prompt(graph, checkpoint["CLIP"], width=230)
     wanted = _edit_prompt(graph, checkpoint["CLIP"], RECOLORED)
-    graph.column("An edit that changed too much", 300)
+    graph.column("An edit that changed too much", 270)
     seed = graph.add("PrimitiveInt", "Seed")
     edited = graph.add(
         "Img2ImgAllInOne",
@@ -122,7 +129,7 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
         negative=negative,
         **parts.SAMPLING | {"strength": 0.6, "cfg": 7.5, "seed": seed["INT"]},
     )
-    graph.column("Where the prompts disagree", 280)
+    graph.column("Where the prompts disagree", 250)
     latent = graph.add("VAEEncode", pixels=source.image, vae=checkpoint["VAE"])
     found = graph.add(
         "Img2ImgPromptMask",
@@ -135,7 +142,7 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
         seed=seed["INT"],
     )
     graph.note("Something old shows at the edge? Lower *threshold*, or raise *feather*.")
-    graph.column("Only what was asked for", parts.RESULT)
+    graph.column("Only what was asked for", 280)
     settings: dict[str, Any] = {"edited": edited["image"], "mask": found["MASK"], "feather": 8}
     kept = graph.add("Img2ImgKeepUnmasked", original=source.image, **settings)
     saved = parts.save(graph, parts.unfitted(graph, kept["image"], source), "only_what_was_asked_for")
@@ -145,9 +152,12 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
     graph.as_app([*source.shown, *_texts(graph), (found, "threshold"), (seed, "value")], [saved])
 
 
-def _source_prompt(graph: Graph, clip: Output) -> tuple[Output, Output]:
-    """What the picture shows, and an empty negative prompt."""
-    graph.below("Prompts")
+def _source_prompt(graph: Graph, clip: Output, width: int = 0) -> tuple[Output, Output]:
+    """What the picture shows, and an empty negative prompt: in a column that is so wide, or below the model."""
+    if width:
+        graph.column("Prompts", width)
+    else:
+        graph.below("Prompts")
     described = graph.add("CLIPTextEncode", "Source prompt", clip=clip, text=DRAWN)
     negative = graph.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
     return described["CONDITIONING"], negative["CONDITIONING"]
@@ -167,12 +177,10 @@ def _texts(graph: Graph) -> list[parts.Widget]:
     return [(by_title[title], "text") for title in ("Source prompt", "Edit prompt")]
 
 
-def _inverted(graph: Graph, image: Output, models: Node, described: Output, **settings: Any) -> tuple[Node, Output]:
-    """The picture taken back to noise; also its latent."""
-    graph.column("Invert", 280)
-    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])["LATENT"]
+def _inverted(graph: Graph, models: Node, latent: Output, described: Output, **settings: Any) -> Node:
+    """The picture's latent taken back to noise."""
     given: dict[str, Any] = {"positive": described, "latent": latent, "scheduler": "normal", "steps": 50}
-    return graph.add("DDIMInvert", model=models["MODEL"], **given, **settings), latent
+    return graph.add("DDIMInvert", model=models["MODEL"], **given, **settings)
 
 
 def _edited(graph: Graph, model: Output, inversion: Output, wanted: Output, negative: Output, **settings: Any) -> Node:
@@ -182,5 +190,7 @@ def _edited(graph: Graph, model: Output, inversion: Output, wanted: Output, nega
     return graph.add("Img2ImgInversionSampler", "Edited", model=model, **given, **settings)
 
 
-def _result(graph: Graph, sampled: Node, vae: Output, source: parts.Source, prefix: str) -> Node:
-    return parts.result(graph, sampled["LATENT"], source, prefix, vae)
+def _result(
+    graph: Graph, sampled: Node, vae: Output, source: parts.Source, prefix: str, width: int = parts.RESULT
+) -> Node:
+    return parts.result(graph, sampled["LATENT"], source, prefix, vae, width)

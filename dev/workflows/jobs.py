@@ -50,7 +50,7 @@ def _job(graph: Graph, prefix: str, positive: str, negative: str, use_case: str,
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], positive, negative)
     graph.note(advice)
-    graph.column("How far", 300)
+    graph.column("How far", 320)
     preset = graph.add("Img2ImgStrengthPreset", use_case=use_case, model=checkpoint["MODEL"])
     chosen = {name: preset[name] for name in ("strength", "cfg", "steps")}
     painted = parts.all_in_one(graph, checkpoint, source.image, said, **chosen)

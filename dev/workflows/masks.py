@@ -12,7 +12,7 @@ def inpaint(graph: Graph) -> None:
     source = parts.picture(graph, masked=True)
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], "a red house on a green hill, watercolor painting")
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     graph.note("Nothing outside the mask changes: the next group puts your own pixels back there, and counts them.")
     painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, mask=source.fitted_mask)
     saved = parts.kept(graph, painted["image"], source, "inpaint")
@@ -21,12 +21,11 @@ def inpaint(graph: Graph) -> None:
 
 def remove_object(graph: Graph) -> None:
     """What is masked is filled from its surroundings, and only then painted over."""
-    source = parts.picture(graph, masked=True)
-    checkpoint = parts.checkpoint(graph)
-    said = parts.prompts(
-        graph, checkpoint["CLIP"], "an empty green hill under a blue sky", "people, objects, text, watermark"
-    )
-    graph.note("Say what should be there **instead**. Never name what you remove; it belongs in the negative prompt.")
+    source = parts.picture(graph, masked=True, width=270)
+    checkpoint = parts.checkpoint(graph, below=True, noted=False)
+    text, unwanted = "an empty green hill under a blue sky", "people, objects, text, watermark"
+    said = parts.prompts(graph, checkpoint["CLIP"], text, unwanted, width=310)
+    graph.note("Say what should be there **instead**. Name what you remove only in the negative prompt.")
     masking = {"mask": source.fitted_mask, "masked_content": "fill"}
     sampled, seed = parts.chain(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, **masking)
     saved = parts.kept(graph, sampled["LATENT"], source, "remove_an_object", checkpoint["VAE"])
@@ -36,12 +35,12 @@ def remove_object(graph: Graph) -> None:
 def soft_mask(graph: Graph) -> None:
     """A gray mask is a strength for each pixel: much change on one side, none on the other."""
     source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
-    said = parts.prompts(graph, checkpoint["CLIP"], f"{GIRL}, night, stars, moonlight")
-    graph.column("Soft mask", 260)
+    checkpoint = parts.checkpoint(graph, below=True)
+    said = parts.prompts(graph, checkpoint["CLIP"], f"{GIRL}, night, stars, moonlight", width=300)
+    graph.below("Soft mask")
     left = graph.add("SolidMask", value=0.0, width=512, height=512)
     right = graph.add("FeatherMask", mask=graph.add("InvertMask", mask=left["MASK"])["MASK"], left=500)
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     graph.note(
         "The mask fades from black (left) to white (right), and so does the change. Gray is a strength per pixel."
     )
@@ -52,7 +51,7 @@ def soft_mask(graph: Graph) -> None:
 
 def outpaint(graph: Graph) -> None:
     """Extend a picture to the right, with the old picture untouched."""
-    graph.column("Your picture", 280)
+    graph.column("Your picture", 290)
     loaded = graph.add("LoadImage", image="example.png")
     canvas = graph.add("Img2ImgOutpaintCanvas", image=loaded["IMAGE"], right=256, fill="reflect")
     graph.note("Pixels to add on each side. *feather* 0 leaves the old picture as it is.")
@@ -60,7 +59,7 @@ def outpaint(graph: Graph) -> None:
     said = parts.prompts(graph, checkpoint["CLIP"], f"{GIRL}, wide landscape")
     graph.below("Fit to the model")
     source = parts.fit(graph, canvas["image"], [(loaded, "image"), (canvas, "right")], canvas["mask"])
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, mask=source.fitted_mask)
     saved = parts.kept(graph, painted["image"], source, "outpaint")
     graph.as_app([*source.shown, (said.text, "text"), (painted, "strength"), (painted, "seed")], [saved])
@@ -68,14 +67,14 @@ def outpaint(graph: Graph) -> None:
 
 def upscale(graph: Graph) -> None:
     """Four times as large, with details painted in, tile by tile."""
-    graph.column("Your picture", 280)
+    graph.column("Your picture", 290)
     loaded = graph.add("LoadImage", image="example.png")
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], "highly detailed, sharp", "blurry, soft, jpeg artifacts")
     graph.note(
         "A few words on *what* the picture shows help. Every tile hears the whole prompt: name no single things."
     )
-    graph.column("Enlarge", 300)
+    graph.column("Enlarge", 320)
     graph.note("0.2 to 0.4: new detail. Above that, new things in every tile. *scale* 4 of a large photo takes long.")
     enlarged = graph.add(
         "Img2ImgTiledRefine",
@@ -96,13 +95,13 @@ def upscale(graph: Graph) -> None:
 
 def small_part(graph: Graph) -> None:
     """A small part painted at the model's full size, and put back without a seam."""
-    graph.column("Your picture", 280)
+    graph.column("Your picture", 290)
     loaded = graph.add("LoadImage", image="example.png")
     graph.note(parts.PAINT_A_MASK)
     part = graph.add("Img2ImgCropForMask", image=loaded["IMAGE"], mask=loaded["MASK"], target=512, context=0.5)
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], "a red house, watercolor painting")
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     graph.note(
         "The part under the mask is painted with all of the model's pixels. More *context*: it sees more around it."
     )

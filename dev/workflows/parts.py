@@ -22,7 +22,7 @@ CONTROL_NET = {
 GIRL = "a girl with blonde hair in a pink dress on a green hill, blue sky, watercolor painting, soft light"
 UNWANTED = "blurry, distorted, text, watermark"
 SAMPLING: dict[str, Any] = {"sampler_name": "euler", "scheduler": "normal", "steps": 20}
-RESULT = 360
+RESULT = 380
 PAINT_A_MASK = "Paint what may change: right-click **Load Image**, *Open in Mask Editor*, save, Run."
 
 
@@ -53,26 +53,33 @@ class Source:
         return self.fitted["mask"]
 
 
-def picture(graph: Graph, masked: bool = False, title: str = "Your picture", target: int = 512) -> Source:
+def picture(graph: Graph, masked: bool = False, width: int = 290) -> Source:
     """The picture as it was loaded, with the mask painted on it, and the node that fits it to the model."""
-    graph.column(title, 270)
+    graph.column("Your picture", width)
     loaded = graph.add("LoadImage", image="example.png")
     if masked:
         graph.note(PAINT_A_MASK)
-    return fit(graph, loaded["IMAGE"], [(loaded, "image")], loaded["MASK"] if masked else None, target)
+    return fit(graph, loaded["IMAGE"], [(loaded, "image")], loaded["MASK"] if masked else None)
 
 
-def fit(graph: Graph, image: Output, shown: list[Widget], mask: Output | None = None, target: int = 512) -> Source:
+def fit(graph: Graph, image: Output, shown: list[Widget], mask: Output | None = None) -> Source:
     """A picture, and its mask, brought to the model's size."""
     masking: dict[str, Any] = {} if mask is None else {"mask": mask}
-    return Source(image, graph.add("Img2ImgFitImage", image=image, target=target, **masking), mask, shown)
+    return Source(image, graph.add("Img2ImgFitImage", image=image, target=512, **masking), mask, shown)
 
 
-def checkpoint(graph: Graph) -> Node:
-    """The loader of a real checkpoint, and where to get one."""
-    graph.column("Model", 270)
+def checkpoint(graph: Graph, below: bool = False, noted: bool = True) -> Node:
+    """The loader of a real checkpoint, and where to get one.
+
+    below: under the picture, which leaves room for long graphs, and not in a column of its own
+    """
+    if below:
+        graph.below("Model")
+    else:
+        graph.column("Model", 290)
     loader = graph.add("CheckpointLoaderSimple", models=CHECKPOINT, ckpt_name=CHECKPOINT["name"])
-    graph.note(f"Choose one you have, or [download]({CHECKPOINT['url']}) this.")
+    if noted:
+        graph.note(f"Choose one you have, or [download]({CHECKPOINT['url']}) this.")
     return loader
 
 
@@ -85,9 +92,12 @@ class Prompts:
     text: Node
 
 
-def prompts(graph: Graph, clip: Output, positive: str, negative: str = UNWANTED) -> Prompts:
-    """What the picture should show, and what not, below the model."""
-    graph.below("Prompt")
+def prompts(graph: Graph, clip: Output, positive: str, negative: str = UNWANTED, width: int = 0) -> Prompts:
+    """What the picture should show, and what not: in a column of its own that is so wide, or below the model."""
+    if width:
+        graph.column("Prompt", width)
+    else:
+        graph.below("Prompt")
     return said(graph, clip, positive, negative)
 
 
@@ -126,11 +136,11 @@ def chain(
     graph: Graph, models: Node, image: Output, said: Prompts, strength: float, cfg: float, **masking: Any
 ) -> tuple[Node, Widget]:
     """Encode, noise to a strength, sample: node by node, under one seed; the sampler, and the seed for App Mode."""
-    graph.column("Encode and add noise", 280)
-    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])
+    graph.below("Strength")
     schedule = graph.add("StrengthScheduler", model=models["MODEL"], scheduler="normal", steps=20, strength=strength)
     seed = graph.add("PrimitiveInt", "Seed")
-    graph.column("Paint", 280)
+    graph.column("Encode, add noise, paint", 330)
+    latent = graph.add("VAEEncode", pixels=image, vae=models["VAE"])
     given: dict[str, Any] = {"sigmas": schedule["sigmas"], "seed": seed["INT"]}
     noised = graph.add("SDEditNoise", model=models["MODEL"], latent=latent["LATENT"], **given, **masking)
     sampled = graph.add(
@@ -146,12 +156,14 @@ def chain(
     return sampled, (seed, "value")
 
 
-def result(graph: Graph, made: Output, source: Source, prefix: str, vae: Output | None = None) -> Node:
+def result(
+    graph: Graph, made: Output, source: Source, prefix: str, vae: Output | None = None, width: int = RESULT
+) -> Node:
     """A result saved at the size the user came with, in a column of its own.
 
     made: a picture, or a latent that `vae` decodes
     """
-    graph.column("Result", RESULT)
+    graph.column("Result", width)
     return save(graph, unfitted(graph, made, source, vae), prefix)
 
 

@@ -16,7 +16,7 @@ def progressive_refine(graph: Graph) -> None:
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL)
     graph.note("A bold first pass sets the look, gentler ones tidy up. Add or remove passes in *strengths*.")
     latent = parts.encoded(graph, source.image, checkpoint)
-    graph.column("Pass by pass", 300)
+    graph.column("Pass by pass", 320)
     settings: dict[str, Any] = {"strengths": "0.7, 0.5, 0.3"}
     refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, latent, said, **settings)
     saved = parts.result(graph, refined["final"], source, "refine", checkpoint["VAE"])
@@ -25,15 +25,15 @@ def progressive_refine(graph: Graph) -> None:
 
 def three_prompts_three_passes(graph: Graph) -> None:
     """Each pass has its own prompt: the style first, then the light, then the details."""
-    source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
-    graph.below("A prompt for each pass")
+    source = parts.picture(graph, width=240)
+    checkpoint = parts.checkpoint(graph, below=True)
+    graph.column("A prompt for each pass", 250)
     girl = "a girl with blonde hair in a pink dress on a green hill"
     texts = (f"{girl}, oil painting", f"{girl}, oil painting, dramatic sunset light", f"{girl}, highly detailed")
     clip = checkpoint["CLIP"]
     wanted = [graph.add("CLIPTextEncode", f"Pass {n}", clip=clip, text=text) for n, text in enumerate(texts, start=1)]
     unwanted = graph.add("CLIPTextEncode", "Negative prompt", clip=clip, text=UNWANTED)
-    graph.column("Passes", 250)
+    graph.column("Passes", 230)
     before: dict[str, Any] = {}
     for number, (text, strength) in enumerate(zip(wanted, (0.5, 0.3, 0.2), strict=True), start=1):
         given = {"strength": strength, "positive": text["CONDITIONING"], **before}
@@ -41,24 +41,24 @@ def three_prompts_three_passes(graph: Graph) -> None:
         before = {"passes": refine_pass["passes"]}
     graph.note("Say the subject in every prompt, or later passes forget it.")
     latent = parts.encoded(graph, source.image, checkpoint)
-    graph.column("Paint", 280)
+    graph.column("Paint", 270)
     said = parts.Prompts(wanted[0]["CONDITIONING"], unwanted["CONDITIONING"], wanted[0])
     refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, latent, said, **before)
-    saved = parts.result(graph, refined["final"], source, "three_prompts", checkpoint["VAE"])
+    saved = parts.result(graph, refined["final"], source, "three_prompts", checkpoint["VAE"], width=290)
     graph.as_app([*source.shown, *[(text, "text") for text in wanted], (refined, "seed")], [saved])
 
 
 def prompt_schedule(graph: Graph) -> None:
     """One prompt for the composition, another one for the details, in a single run."""
     source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
+    checkpoint = parts.checkpoint(graph, below=True)
     flat = "a girl in a pink dress on a green hill, simple shapes, flat colors"
-    said = parts.prompts(graph, checkpoint["CLIP"], flat)
-    graph.column("Second prompt", 270)
+    said = parts.prompts(graph, checkpoint["CLIP"], flat, width=300)
+    graph.below("Second prompt")
     late = graph.add("CLIPTextEncode", "Late prompt", clip=checkpoint["CLIP"], text=f"{GIRL}, fine brush strokes")
     scheduled = graph.add("Img2ImgPromptSchedule", early=said.positive, late=late["CONDITIONING"], switch_at=0.4)
     graph.note("The first prompt leads for 40 % of the steps that are run, then the second takes over.")
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     both = parts.Prompts(scheduled["conditioning"], said.negative, said.text)
     painted = parts.all_in_one(graph, checkpoint, source.image, both, strength=0.7, cfg=7.5)
     saved = parts.result(graph, painted["image"], source, "prompt_schedule")
@@ -73,7 +73,7 @@ def keep_the_colors(graph: Graph) -> None:
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL, f"{UNWANTED}, desaturated, monochrome, color shift")
     graph.note("Colors drift a little with every pass. *match_colors* pulls them back; *max_drift* stops in time.")
     latent = parts.encoded(graph, source.image, checkpoint)
-    graph.column("Pass by pass", 300)
+    graph.column("Pass by pass", 320)
     settings: dict[str, Any] = {"strengths": "0.5, 0.4, 0.3", "max_drift": 20.0, "match_colors": "latent"}
     refined = parts.on_latent(graph, "ProgressiveRefine", checkpoint, latent, said, **settings)
     graph.column("Result", parts.RESULT)

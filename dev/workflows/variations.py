@@ -36,7 +36,7 @@ def styles(graph: Graph) -> None:
     )
     negative = graph.add("CLIPTextEncode", "Negative prompt", clip=checkpoint["CLIP"], text=UNWANTED)
     graph.note("Everything after this runs once for each line. Add a line for one more picture.")
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     said = parts.Prompts(batch["conditioning"], negative["CONDITIONING"], batch)
     painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.6, cfg=10.0)
     graph.column("Result", parts.RESULT)
@@ -47,7 +47,7 @@ def styles(graph: Graph) -> None:
 
 def products(graph: Graph) -> None:
     """A folder of products, each repainted with the same prompt, seed and strength, so that they belong together."""
-    graph.column("Your products", 280)
+    graph.column("Your products", 290)
     loaded = graph.add("Img2ImgFolderImage")
     graph.note(
         "Put a folder of photos into the `input` folder and write its name. Set the number of runs beside **Run**."
@@ -57,7 +57,7 @@ def products(graph: Graph) -> None:
     text = "product photo on a pastel background, soft studio light, gentle shadow"
     said = parts.prompts(graph, checkpoint["CLIP"], text, "clutter, text, watermark")
     graph.note("One prompt, one strength, one **fixed** seed: the same light and background for every product.")
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.45, cfg=7.5)
     graph.keep_seed(painted)
     graph.column("Result", parts.RESULT)
@@ -69,9 +69,8 @@ def strength_by_guidance(graph: Graph) -> None:
     """Strength against guidance on one sheet, the way to find the settings for a picture."""
     _grid(
         graph,
-        "Strength: how much may change. cfg: how strictly the prompt is followed. Low and low keeps the original, low "
-        "and high stresses what the prompt names, high and low dreams freely, high and high obeys the prompt. Click "
-        "the cells you like best and run again: the report counts them.",
+        "Low strength and low cfg keep the original; high cfg stresses what the prompt names. High strength and low "
+        "cfg dream freely; high cfg obeys the prompt. Click the cells you like in the grid: it counts them.",
         rows="strength",
         row_values="0.3, 0.6, 0.9",
         columns="cfg",
@@ -83,8 +82,7 @@ def compare_samplers(graph: Graph) -> None:
     """Samplers against steps at one strength, with likeness and seconds in the report."""
     _grid(
         graph,
-        "Three samplers at four step counts, from the same noise. Click the cells you like best and run again: the "
-        "report counts them.",
+        "Three samplers at four step counts, same noise. Click the cells you like in the grid: it counts them.",
         rows="sampler",
         row_values="ddim, ddpm, dpmpp_2m",
         columns="steps",
@@ -95,13 +93,13 @@ def compare_samplers(graph: Graph) -> None:
 
 def folder(graph: Graph) -> None:
     """A whole folder, one picture for each queued run."""
-    graph.column("Your folder", 280)
+    graph.column("Your folder", 290)
     loaded = graph.add("Img2ImgFolderImage")
     graph.note("Put a folder into the `input` folder and write its name. Set the number of runs beside **Run**.")
     source = parts.fit(graph, loaded["image"], [(loaded, "folder")])
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], "watercolor painting, soft light, detailed")
-    graph.column("Paint", 300)
+    graph.column("Paint", 320)
     painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.5, cfg=7.5)
     graph.column("Result", parts.RESULT)
     saved = parts.save(graph, parts.unfitted(graph, painted["image"], source), loaded["name"])
@@ -110,16 +108,17 @@ def folder(graph: Graph) -> None:
 
 
 def _grid(graph: Graph, text: str, **axes: Any) -> None:
-    source = parts.picture(graph)
-    checkpoint = parts.checkpoint(graph)
-    said = parts.prompts(graph, checkpoint["CLIP"], GIRL)
+    source = parts.picture(graph, width=250)
+    checkpoint = parts.checkpoint(graph, below=True)
+    said = parts.prompts(graph, checkpoint["CLIP"], GIRL, width=250)
     latent = parts.encoded(graph, source.image, checkpoint)
-    graph.column("Grid", 320)
+    graph.column("Grid", 314)
     grid = parts.on_latent(graph, "Img2ImgStrengthGrid", checkpoint, latent, said, **axes)
-    graph.column("Sheet", 480)
+    graph.column("Sheet", 504)
     saved = parts.save(graph, grid["sheet"], "grid")
     graph.note(text)
-    graph.column("Every cell", 300)
-    parts.save(graph, parts.unfitted(graph, grid["cells"], source, checkpoint["VAE"]), "grid_cell")
-    graph.note("Each cell at your picture's own size.")
+    graph.below("Restore size", 233)
+    cells = parts.unfitted(graph, grid["cells"], source, checkpoint["VAE"])
+    graph.beside("Every cell", 233)
+    parts.save(graph, cells, "grid_cell")
     graph.as_app([*source.shown, (said.text, "text"), (grid, "row_values"), (grid, "column_values")], [saved])

@@ -39,6 +39,7 @@ LONGEST_START_MS = 120_000
 LONGEST_WAIT_MS = 90_000  # for anything else; a busy machine is slow to draw
 LONGEST_SEARCH_MS = 10_000  # the search waits for typing to end, then lists within a blink
 LONGEST_RUN = 300  # seconds
+MESSAGES = ".p-dialog, .p-toast-message, [data-testid=error-overlay]"  # the last is the newer frontends'
 TOOLBARS = 200  # pixels at each side of the window
 # Left, top, right, bottom of everything on the canvas.
 GRAPH_BOX = """() => {
@@ -155,14 +156,18 @@ class Frontend:
 
     def messages(self) -> list[str]:
         """The dialogs and toasts on the screen."""
-        return self.page.locator(".p-dialog, .p-toast-message").all_inner_texts()
+        return self.page.locator(MESSAGES).all_inner_texts()
 
-    def run(self) -> dict[str, Any]:
-        """Press the button that queues the workflow, and wait until it has run; returns the outputs by node id."""
-        before = self._history()
+    def press_run(self) -> None:
+        """Press the button that queues the workflow."""
         button = self.page.get_by_test_id("queue-button")
         inner = button.get_by_role("button")  # newer frontends have the button itself under this name
         (inner.first if inner.count() else button.first).click()
+
+    def run(self) -> dict[str, Any]:
+        """Queue the workflow as a user does, and wait until it has run; returns the outputs by node id."""
+        before = self._history()
+        self.press_run()
         end = time.monotonic() + LONGEST_RUN
         while time.monotonic() < end:
             new = self._history().keys() - before.keys()

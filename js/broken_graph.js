@@ -1,12 +1,14 @@
 /**
  * Says aloud what ComfyUI only marks in red: a missing wire in one part of a workflow, while another part of it ran.
- * Where nothing can run, ComfyUI opens a dialog, and nothing is added to it.
+ * Where nothing can run, ComfyUI opens a dialog, and nothing is added to it; newer frontends say it of a part, too.
  */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
 const LONGEST_SHOWN = 30_000; // milliseconds
+const OWN_WORDS = '[data-testid="error-overlay"]'; // what newer frontends show themselves
+const UNTIL_DRAWN = 500; // milliseconds
 
 app.registerExtension({
   name: "img2imgstudio.brokenGraph",
@@ -15,15 +17,15 @@ app.registerExtension({
       const errors = Object.entries(app.lastNodeErrors ?? {});
       if (!errors.length || !partRan(errors) || !app.graph.nodes.some(isOurs)) return;
       const detail = errors.flatMap(([id, { class_type, errors }]) => errors.map((error) => line(id, class_type, error)));
-      app.extensionManager.toast.add({
-        severity: "error",
-        summary: "Part of this workflow cannot run",
-        detail: detail.join("\n"),
-        life: LONGEST_SHOWN,
-      });
+      setTimeout(() => document.querySelector(OWN_WORDS) || warn(detail.join("\n")), UNTIL_DRAWN);
     });
   },
 });
+
+function warn(detail) {
+  const summary = "Part of this workflow cannot run";
+  app.extensionManager.toast.add({ severity: "error", summary, detail, life: LONGEST_SHOWN });
+}
 
 /** Whether an output of the graph does not hang on any of the nodes with errors. */
 function partRan(errors) {

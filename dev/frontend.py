@@ -39,7 +39,8 @@ LONGEST_START_MS = 120_000
 LONGEST_WAIT_MS = 90_000  # for anything else; a busy machine is slow to draw
 LONGEST_SEARCH_MS = 10_000  # the search waits for typing to end, then lists within a blink
 LONGEST_RUN = 300  # seconds
-MESSAGES = ".p-dialog, .p-toast-message, [data-testid=error-overlay]"  # the last is the newer frontends'
+# The last is the newer frontends', which also warns there of models to download.
+MESSAGES = ".p-dialog, .p-toast-message, [data-testid=error-overlay]:has-text('Error')"
 TOOLBARS = 200  # pixels at each side of the window
 # Left, top, right, bottom of everything on the canvas.
 GRAPH_BOX = """() => {

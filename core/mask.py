@@ -35,6 +35,18 @@ def resized_mask(mask: Tensor, height: int, width: int) -> Tensor:
     return plane[:, 0]
 
 
+def same_shape(mask: tuple[int, int], picture: tuple[int, int]) -> bool:
+    """Whether one is the other enlarged, up to the rounding of a side: a pixel of whichever is coarser.
+
+    mask, picture: height and width, of a picture or of its latent
+    """
+    for side, other in ((0, 1), (1, 0)):
+        scale = picture[side] / mask[side]
+        if abs(picture[other] - scale * mask[other]) < max(1.0, scale):
+            return True
+    return False
+
+
 def planes_of_mask(mask: Tensor, batch: int, frames: int) -> Tensor:
     """A mask for latent clips: which plane belongs to which of the pictures and latent frames.
 

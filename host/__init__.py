@@ -28,10 +28,10 @@ from .latent import (
     stored,
     to_model_space,
 )
-from .mask import RunMask, run_mask
-from .model import is_guidance_distilled, model_fingerprint, picture_rows, takes_guidance, versions
+from .mask import RunMask, run_mask, stretched_mask
+from .model import cell_pixels, is_guidance_distilled, model_fingerprint, picture_rows, takes_guidance, versions
 from .noise import FixedNoise, draw_noise
-from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, words_panel
+from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, with_lines, words_panel
 from .plan import shown_plan
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
 from .refinement import Refined, Refinement, with_colors_of
@@ -68,6 +68,7 @@ __all__ = [
     "batch_size",
     "before_after_panel",
     "canvas_multiple",
+    "cell_pixels",
     "check_inversion",
     "check_prompt",
     "close_latent",
@@ -119,6 +120,7 @@ __all__ = [
     "start_timestep",
     "state_of",
     "stored",
+    "stretched_mask",
     "takes_guidance",
     "tell_browser",
     "tiled",
@@ -127,5 +129,6 @@ __all__ = [
     "vae_multiple",
     "versions",
     "with_colors_of",
+    "with_lines",
     "words_panel",
 ]

@@ -27,6 +27,7 @@ from .conditioning import resolve_prompts
 from .guider import CountingGuider, Guidance
 from .latent import OpenLatent, from_model_space, stored
 from .mask import RunMask
+from .model import cell_pixels
 from .progress import StepCounter
 from .schedule import model_sampling, noise_schedule, plan_strength
 from .solver import Solver, run_solver
@@ -234,10 +235,9 @@ def find_mask(
 
 def picture_mask(found: Tensor | None, opened: OpenLatent, model: ModelPatcher) -> Tensor:
     """A mask at the latent's resolution as a MASK of the picture's size; white all over where there is none."""
-    scale: Any = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)  # newer versions of ComfyUI say it
     planes = torch.ones_like(opened.samples[:, :1]) if found is None else found
     planes = planes.reshape(-1, 1, *planes.shape[-2:])
-    return torch.nn.functional.interpolate(planes, scale_factor=scale, mode="bilinear")[:, 0]
+    return torch.nn.functional.interpolate(planes, scale_factor=cell_pixels(model), mode="bilinear")[:, 0]
 
 
 def _run(

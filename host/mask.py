@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..core.mask import MaskKind, mask_kind, planes_of_mask, soft_mask_at
+from ..core.mask import MaskKind, mask_kind, planes_of_mask, same_shape, soft_mask_at
 from .schedule import noise_schedule
 
 
@@ -66,6 +67,22 @@ def _planes(mask: Tensor, shape: torch.Size) -> Tensor:
             f"remove it"
         )
     return mask
+
+
+def stretched_mask(mask: Tensor, pictures: Sequence[tuple[int, int]]) -> list[str]:
+    """What an artist should know of a mask that has the shape of no picture, in words; nothing where all is well.
+
+    As everywhere in ComfyUI, such a mask is stretched. Most often it belongs to another picture.
+
+    mask:     [B, H, W]; of one value all over, its shape means nothing
+    pictures: height and width of each picture it may belong to
+    """
+    size = mask.shape[-2], mask.shape[-1]
+    fits = not pictures or any(same_shape(size, picture) for picture in pictures)
+    if fits or mask_kind(mask) in ("all", "none"):
+        return []
+    height, width = pictures[0]
+    return [f"Mask stretched from {size[1]} x {size[0]} to {width} x {height}: is it of another picture?"]
 
 
 def reads_masks(model: ModelPatcher) -> bool:

@@ -34,6 +34,12 @@ def versions() -> dict[str, str]:
     return {"img2img_studio": VERSION, "comfyui": comfyui_version.__version__, "torch": str(torch.__version__)}
 
 
+def cell_pixels(model: ModelPatcher) -> int:
+    """How many pixels a cell of a model's latent stands for, along each side."""
+    pixels: Any = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)  # newer versions of ComfyUI say it
+    return int(pixels)
+
+
 def is_guidance_distilled(model: ModelPatcher) -> bool:
     """Whether a MODEL has its guidance built in and wants cfg 1: Flux dev and its kin, and Flux schnell.
 

@@ -37,6 +37,17 @@ def lines_panel(*lines: str) -> Panel:
     return {"img2img_words": [{"words": list(lines)}]}
 
 
+def with_lines(shown: Panel | None, lines: Sequence[str]) -> Panel:
+    """What a node shows, with further lines below its words; the lines alone of a node that has nothing else to show."""
+    if shown is None:
+        return lines_panel(*lines)
+    return {key: [_with_words(one, lines) for one in sent] for key, sent in shown.items()}
+
+
+def _with_words(sent: Any, lines: Sequence[str]) -> Any:
+    return {**sent, "words": [*sent["words"], *lines]} if "words" in sent else sent
+
+
 def silence(outputs: int) -> tuple[ExecutionBlocker, ...]:
     """Outputs behind which nothing runs, and nobody is told: the run ends well."""
     return tuple(ExecutionBlocker(None) for _ in range(outputs))

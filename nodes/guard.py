@@ -20,17 +20,24 @@ CHECKS: dict[str, Callable[[str, Any], None]] = {
 
 
 def guarded(node: type[io.ComfyNode]) -> None:
-    """Have a node's ``execute`` check its arguments first; ValueError names the input, the value and the way out."""
+    """Have a node's ``execute`` check its arguments first; ValueError names the input, the value and the way out.
+
+    What is allowed, but most likely a mistake, the node says below the words of its run.
+    """
     execute: Any = node.execute.__func__  # type: ignore[attr-defined]
     signature = inspect.signature(execute)
 
     @wraps(execute)
     def checked(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
         inputs = {one.id: one for one in node.define_schema().inputs}  # anew, as a menu's words may have changed
-        for name, value in signature.bind_partial(cls, *args, **kwargs).arguments.items():
-            if value is not None and name in inputs:
-                _check(inputs[name], value)
-        return execute(cls, *args, **kwargs)
+        given = signature.bind_partial(cls, *args, **kwargs).arguments
+        given = {name: value for name, value in given.items() if value is not None and name in inputs}
+        for name, value in given.items():
+            _check(inputs[name], value)
+        out = execute(cls, *args, **kwargs)
+        if "mask" in inputs:
+            out.ui = host.with_lines(out.ui, _about_the_mask(inputs, given))
+        return out
 
     setattr(node, "execute", classmethod(checked))  # noqa: B010, because the type checker knows what it was
 
@@ -44,3 +51,18 @@ def _check(one: Any, value: Any) -> None:
         raise ValueError(f"{name}: {value!r} is unknown here; choose one of {', '.join(map(str, one.options))}")
     elif kind in CHECKS:
         CHECKS[kind](name, value)
+
+
+def _about_the_mask(inputs: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """What the node says of a mask that belongs to no picture of its."""
+    kinds = {name: inputs[name].get_io_type() for name in given}
+    latents = [given[name] for name, kind in kinds.items() if kind == "LATENT"]
+    mask = given.get("mask", next((latent["noise_mask"] for latent in latents if "noise_mask" in latent), None))
+    if mask is None:
+        return []
+    cells = [latent["samples"] for latent in latents]
+    cells += [given[name].clean for name, kind in kinds.items() if kind == "IMG2IMG_INVERSION"]
+    pixels = host.cell_pixels(given["model"]) if "model" in given else 1
+    sizes = [tuple(pixels * side for side in one.shape[-2:]) for one in cells if one.ndim > 3]
+    sizes += [tuple(given[name].shape[1:3]) for name, kind in kinds.items() if kind == "IMAGE"]
+    return host.stretched_mask(mask, sizes)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from img2img_studio import host
 from img2img_studio.core.sheet import to_pillow
+from img2img_studio.dev.every_node import small_world
 from img2img_studio.dev.models import random_conditioning, random_model
 from PIL import Image
 
@@ -121,3 +122,30 @@ def test_every_pass_can_be_looked_at(nodes, toy):
         assert np.abs(np.asarray(opened(pair["after"]), float) - np.asarray(to_pillow(picture), float)).mean() < 4
     (rough,) = nodes["ProgressiveRefine"].execute(*values).ui["img2img_before_after"]
     assert len(rough["pairs"]) == 2
+
+
+def said_of(out):
+    """Every line in the body of a node."""
+    return [line for sent in out.ui.values() for one in sent if "words" in one for line in one["words"]]
+
+
+def test_every_node_says_that_a_mask_is_of_another_picture_and_is_silent_of_one_that_fits(nodes):
+    world = small_world(nodes)
+    for node_id, node in nodes.items():
+        if not any(one.id == "mask" for one in node.GET_SCHEMA().inputs):
+            continue
+        others = {"original": ...} if node_id == "Img2ImgUnfitImage" else {}
+        given = world.arguments(node_id, mask=..., **others)
+        wide = torch.nn.functional.pad(given["mask"], (0, 200))
+        for mask, said in ((wide, 1), (given["mask"], 0)):
+            lines = said_of(node.execute(**given | {"mask": mask}))
+            assert sum("Mask stretched from 264 x 64 to 64 x 64" in line for line in lines) == said, node_id
+
+
+def test_a_mask_of_one_value_or_of_the_latents_size_fits():
+    spot = torch.zeros(1, 8, 8)
+    spot[:, 2:4, 2:4] = 1
+    sizes = [(64, 64)]
+    assert len(host.stretched_mask(spot[:, :4], sizes)) == 1
+    for mask in (spot, torch.ones(1, 3, 7), torch.zeros(1, 64, 32)):
+        assert host.stretched_mask(mask, sizes) == []

@@ -9,6 +9,7 @@ from img2img_studio.core.mask import (
     keep_outside,
     mask_kind,
     masked_content,
+    same_shape,
     soft_mask_at,
 )
 
@@ -95,3 +96,20 @@ def test_a_grown_mask_reaches_so_many_pixels_further():
         assert float(wide[0].sum()) == (2 * reach + 1) ** 2
         assert float(wide[1].sum()) == 0.5 * (reach + 1) ** 2
         assert float(wide[1, : reach + 1, 14 - reach :].min()) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("mask", "picture", "same"),
+    [
+        ((64, 64), (512, 512), True),
+        ((1067, 1600), (133, 200), True),  # the latent of a picture whose sides are no multiples of 8
+        ((133, 200), (1067, 1600), True),
+        ((341, 512), (1067, 1600), True),  # a preview of it
+        ((512, 512), (1067, 1600), False),
+        ((1600, 1067), (1067, 1600), False),
+        ((512, 520), (1024, 1024), False),
+        ((1, 1), (1, 1), True),
+    ],
+)
+def test_the_shape_of_a_mask_is_that_of_its_picture_up_to_rounding(mask, picture, same):
+    assert same_shape(mask, picture) is same

@@ -38,7 +38,7 @@ def lines_panel(*lines: str) -> Panel:
 
 
 def with_lines(shown: Panel | None, lines: Sequence[str]) -> Panel:
-    """What a node shows, with further lines below its words; the lines alone of a node that has nothing else to show."""
+    """What a node shows, with further lines below its words; of a node that shows nothing else, the lines alone."""
     if shown is None:
         return lines_panel(*lines)
     return {key: [_with_words(one, lines) for one in sent] for key, sent in shown.items()}

@@ -3,7 +3,7 @@
 from .conditioning import check_prompt, encode_text, resolve_prompts
 from .demo import load_demo_checkpoint, load_saved_demo_checkpoint, saved_demo_checkpoints
 from .edit import FIND_STEPS, EditGuidance, EditSettings, FindMask, edit_latent, find_mask, picture_mask
-from .files import file_state, has_result, input_folder, is_picture, load_picture, small_jpeg
+from .files import asked_folder, file_state, left_out, load_picture, pictures_in, small_jpeg, with_result
 from .gradients import GuidedParts, SolvedWithGradients, solve_with_gradients
 from .guider import Guidance
 from .inversion import (
@@ -65,6 +65,7 @@ __all__ = [
     "Start",
     "StepCounter",
     "Thumbnails",
+    "asked_folder",
     "batch_size",
     "before_after_panel",
     "canvas_multiple",
@@ -81,13 +82,11 @@ __all__ = [
     "file_state",
     "find_mask",
     "from_model_space",
-    "has_result",
     "input_divisor",
-    "input_folder",
     "invert_latent",
     "inverted_noise",
     "is_guidance_distilled",
-    "is_picture",
+    "left_out",
     "lines_panel",
     "load_demo_checkpoint",
     "load_picture",
@@ -102,6 +101,7 @@ __all__ = [
     "partly_inverted",
     "picture_mask",
     "picture_rows",
+    "pictures_in",
     "plan_strength",
     "preserved_share",
     "resolve_prompts",
@@ -130,5 +130,6 @@ __all__ = [
     "versions",
     "with_colors_of",
     "with_lines",
+    "with_result",
     "words_panel",
 ]

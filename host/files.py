@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from PIL import Image
@@ -21,18 +24,61 @@ def input_folder() -> Path:
     return Path(folder_paths.get_input_directory()).resolve()
 
 
-def has_result(name: str, prefix: str) -> bool:
-    """Whether Save Image has saved something as ``prefix + name``, with a number behind, in ComfyUI's output folder.
+def pictures_in(folder: str, pattern: str) -> tuple[list[Path], list[str]]:
+    """The pictures of a folder inside ComfyUI's input folder, by name, and the names of files that are not pictures.
+
+    raises: ValueError where the folder lies elsewhere or does not exist
+    """
+    root = input_folder()
+    path = (root / folder).resolve()
+    if not path.is_relative_to(root) or not path.is_dir():
+        raise ValueError(f"folder: {folder!r} is no folder inside ComfyUI's input folder; put it there")
+    files = sorted(file for file in path.iterdir() if file.is_file() and fnmatch(file.name, pattern))
+    known = [is_picture(file) for file in files]
+    others = [file.name for file, is_one in zip(files, known, strict=True) if not is_one]
+    return [file for file, is_one in zip(files, known, strict=True) if is_one], others
+
+
+def left_out(others: list[str]) -> str:
+    """In words, which files of the folder are not pictures."""
+    if not others:
+        return "Every file in the folder was a picture."
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return f"Left out, because they are not pictures: {', '.join(others[:5])}{more}"
+
+
+def asked_folder(question: dict[str, Any]) -> dict[str, list[str]]:
+    """What the next run of a Batch Folder will take, and of how many, as ``{"words": lines}``.
+
+    question: the values of its inputs by name
+    raises:   ValueError where there is no such folder
+    """
+    pictures, others = pictures_in(question["folder"], question["pattern"])
+    index, count = int(question["index"]), len(pictures)
+    if not pictures:
+        return {"words": [f"No picture like {question['pattern']} here", left_out(others)]}
+    lines = [f"{count} pictures" if count > 1 else "1 picture"]
+    if question["skip_done"]:
+        done = with_result([picture.stem for picture in pictures], question["saved_as"])
+        lines[0] += f", {len(done)} with a result"
+    following = f"Next: {index + 1}, {pictures[index].name}" if index < count else "All done: set index to 0"
+    return {"words": [*lines, following]}
+
+
+def with_result(names: Sequence[str], prefix: str) -> set[str]:
+    """Those names of which Save Image has saved ``prefix + name`` with a number behind, in ComfyUI's output folder.
 
     prefix: as it stands in ``filename_prefix``, a folder inside the output folder included
     raises: ValueError where it leads out of that folder
     """
     root = Path(folder_paths.get_output_directory()).resolve()
-    path = (root / f"{prefix}{name}").resolve()
-    if not path.is_relative_to(root):
+    paths = {name: (root / f"{prefix}{name}").resolve() for name in names}
+    if not all(path.is_relative_to(root) for path in paths.values()):
         raise ValueError(f"saved_as: {prefix!r} leads out of ComfyUI's output folder; write it as in Save Image")
-    numbered = re.compile(re.escape(path.name) + r"_\d+_?\.\w+")
-    return path.parent.is_dir() and any(numbered.fullmatch(file.name) for file in path.parent.iterdir())
+    folders = {path.parent for path in paths.values() if path.parent.is_dir()}
+    numbered = re.compile(r"_\d+_?\.\w+$")
+    saved = {folder / numbered.sub("", file.name) for folder in folders for file in folder.iterdir()}
+    return {name for name, path in paths.items() if path in saved}
 
 
 def is_picture(path: Path) -> bool:

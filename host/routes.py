@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Any
 
+from .files import asked_folder
 from .plan import asked_plan
 from .shown import shown_before
 
@@ -20,7 +22,8 @@ def add_routes() -> None:
     running = server()
     if running is not None:
         running.routes.post("/img2img_studio/shown")(answer_shown)
-        running.routes.post("/img2img_studio/plan")(answer_plan)
+        running.routes.post("/img2img_studio/plan")(answering(asked_plan))
+        running.routes.post("/img2img_studio/folder")(answering(asked_folder))
 
 
 async def answer_shown(request: Any) -> Any:
@@ -31,14 +34,18 @@ async def answer_shown(request: Any) -> Any:
     return web.json_response(shown_before(server().prompt_queue, asked["prompt_id"], asked["nodes"]))
 
 
-async def answer_plan(request: Any) -> Any:
-    """Settings of a StrengthScheduler, see ``asked_plan`` -> its curve; 400 with what is wrong with them."""
-    from aiohttp import web
+def answering(asked: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:
+    """A route that hands a question in JSON on and answers what comes of it; 400 says what is wrong with it."""
 
-    question = await request.json()
-    try:
-        # Beside the server's own loop: schedulers of other packs may take their time.
-        answer = await asyncio.get_running_loop().run_in_executor(None, asked_plan, question)
-    except Exception as error:  # whatever a scheduler of another pack may raise
-        return web.json_response({"error": f"{error}"}, status=400)
-    return web.json_response(answer)
+    async def answer(request: Any) -> Any:
+        from aiohttp import web
+
+        question = await request.json()
+        try:
+            # Beside the server's own loop: a scheduler of another pack, or a long folder, may take its time.
+            found = await asyncio.get_running_loop().run_in_executor(None, asked, question)
+        except Exception as error:  # whatever a scheduler of another pack may raise
+            return web.json_response({"error": f"{error}"}, status=400)
+        return web.json_response(found)
+
+    return answer

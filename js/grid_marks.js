@@ -7,18 +7,29 @@ import { WORDS, say } from "./words.mjs";
 
 const PANEL = `
   ${WORDS}
-  <div data-part="frame"><div data-part="grid"><img alt="" draggable="false"></div></div>
+  <div data-part="frame"><img alt="" draggable="false" hidden><div data-part="grid"></div></div>
   <div data-part="summary" role="status"></div>`;
 
-function cellButton([left, top, width, height], name) {
-  const button = document.createElement("button");
-  button.type = "button";
+/** A part of the sheet; `box` is its left, top, width and height as shares of the sheet's. */
+function cutOut(source, [left, top, width, height]) {
+  const picture = document.createElement("span");
+  const place = (start, length) => `${(100 * start) / (1 - length || 1)}%`;
+  picture.style.backgroundImage = `url("${source}")`;
+  picture.style.backgroundSize = `${100 / width}% ${100 / height}%`;
+  picture.style.backgroundPosition = `${place(left, width)} ${place(top, height)}`;
+  return picture;
+}
+
+function cellButton(source, box, name, note) {
+  const button = Object.assign(document.createElement("button"), { type: "button", title: `${name}: ${note ?? ""}` });
   button.dataset.cell = name;
-  button.title = name;
   button.setAttribute("aria-label", name);
-  const edges = { left, top, width, height };
-  for (const [edge, share] of Object.entries(edges)) button.style[edge] = `${100 * share}%`;
+  button.append(cutOut(source, box), text("small", note ?? ""));
   return button;
+}
+
+function text(kind, content) {
+  return Object.assign(document.createElement(kind), { textContent: content });
 }
 
 /** The values typed in the node now; those that other nodes deliver are not known. */
@@ -38,12 +49,19 @@ function drawMarks(node, panel, payload, marks) {
   panel.querySelector('[data-part="summary"]').textContent = summary(payload, marks, stale);
 }
 
-function drawSheet(panel, { image, boxes, names }) {
-  const grid = panel.querySelector('[data-part="grid"]');
-  const picture = grid.querySelector("img");
-  picture.src = serverFile(image);
-  picture.onload = () => grid.style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
-  grid.replaceChildren(picture, ...boxes.map((box, cell) => cellButton(box, names[cell])));
+/** The pictures of the sheet as a table, whose headings and notes stay readable at every size. */
+function drawSheet(panel, { image, boxes, names, rows, columns, notes = [] }) {
+  const [grid, sheet] = ['[data-part="grid"]', "img"].map((part) => panel.querySelector(part));
+  sheet.src = serverFile(image);
+  const [, , width, height] = boxes[0];
+  sheet.onload = () => {
+    const ratio = (width * sheet.naturalWidth) / (height * sheet.naturalHeight);
+    grid.style.setProperty("--ratio", ratio);
+  };
+  const cells = boxes.map((box, cell) => cellButton(sheet.src, box, names[cell], notes[cell]));
+  grid.style.setProperty("--columns", columns.length);
+  const lines = rows.map((row, place) => [text("b", row), ...cells.slice(place * columns.length, (place + 1) * columns.length)]);
+  grid.replaceChildren(text("b", ""), ...columns.map((column) => text("b", column)), ...lines.flat());
 }
 
 function addMarks(node) {

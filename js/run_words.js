@@ -4,7 +4,6 @@ import { addPanel, registerPanels } from "./panel.mjs";
 import { WORDS, say } from "./words.mjs";
 
 const NODES = [
-  "Img2ImgFolderImage",
   "Img2ImgGuidedSampler",
   "Img2ImgInversionSampler",
   "Img2ImgPromptEdit",

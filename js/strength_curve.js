@@ -1,6 +1,7 @@
 /** Draws the live curve in the body of every StrengthScheduler, in the classic canvas and in Nodes 2.0 alike. */
 
 import { api } from "../../scripts/api.js";
+import { lastAsked } from "./asked.mjs";
 import { describe, paths } from "./curve.mjs";
 import { addPanel, follow, isDelivered, keep, registerPanels, widgetOf } from "./panel.mjs";
 import { isMasked, modelOf } from "./upstream.mjs";
@@ -71,31 +72,6 @@ function runOf(node) {
   return run?.levels && (!now || !wired || now === wired) ? run : null;
 }
 
-/** Asks the server for a plan; what is asked while an answer is awaited waits, and only the last of it is asked then. */
-function lastAsked(answer) {
-  let [next, busy] = [null, false];
-  return async (question) => {
-    next = question;
-    if (busy) return;
-    busy = true;
-    while (next) {
-      const now = next;
-      next = null;
-      answer(now, await plan(now));
-    }
-    busy = false;
-  };
-}
-
-async function plan(question) {
-  try {
-    const body = JSON.stringify(question);
-    return await (await api.fetchApi("/img2img_studio/plan", { method: "POST", body })).json();
-  } catch {
-    return { error: "The server does not answer" };
-  }
-}
-
 /** Shows what is known of the settings as they stand, and asks for what is not. */
 function update(curve) {
   const run = runOf(curve.node);
@@ -162,8 +138,8 @@ function letType(curve) {
 function addCurve(node) {
   const panel = addPanel(node, { name: "curve", html: PANEL, height: 220, width: 310, styles: ["strength_curve.css"] });
   const curve = { node, panel, payload: null, asked: "" };
-  curve.ask = lastAsked((question, found) => answered(curve, question, found));
-  const find = lastAsked(({ then }, found) => then(found));
+  curve.ask = lastAsked("plan", (question, found) => answered(curve, question, found));
+  const find = lastAsked("plan", ({ then }, found) => then(found));
   curve.find = (question, then) => find({ ...question, then });
   for (const name of SETTINGS) follow(widgetOf(node, name), "callback", () => update(curve));
   const refresh = () => update(curve);

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io
@@ -79,28 +77,27 @@ class FolderImage(io.ComfyNode):
     def fingerprint_inputs(
         cls, folder: str, index: int, pattern: str, skip_done: bool = False, saved_as: str = ""
     ) -> Any:
-        pictures, _ = pictures_in(folder, pattern)
+        pictures, _ = host.pictures_in(folder, pattern)
         if index >= len(pictures):
             return float("nan")
-        done = skip_done and host.has_result(pictures[index].stem, saved_as)
+        done = skip_done and bool(host.with_result([pictures[index].stem], saved_as))
         return len(pictures), done, *host.file_state(pictures[index])
 
     @classmethod
     def execute(
         cls, folder: str, index: int, pattern: str, skip_done: bool = False, saved_as: str = ""
     ) -> io.NodeOutput:
-        pictures, others = pictures_in(folder, pattern)
+        pictures, others = host.pictures_in(folder, pattern)
         if not pictures:
-            raise ValueError(
-                f"folder: there is no picture like {pattern!r} in {folder or 'the input folder'!r}. {_left_out(others)}"
-            )
+            place = folder or "the input folder"
+            raise ValueError(f"folder: there is no picture like {pattern!r} in {place!r}. {host.left_out(others)}")
         count = len(pictures)
         if index >= count:
             over = f"The folder is done: {count} of {count}. Set index to 0 to begin again."
-            return _nothing_to_do(over, _left_out(others))
+            return _nothing_to_do(over, host.left_out(others))
         path = pictures[index]
         place = f"{index + 1} of {count}: {path.name}"
-        if skip_done and host.has_result(path.stem, saved_as):
+        if skip_done and host.with_result([path.stem], saved_as):
             return _nothing_to_do(f"{place} has a result already and was skipped")
         try:
             image, mask = host.load_picture(path)
@@ -112,25 +109,3 @@ class FolderImage(io.ComfyNode):
 def _nothing_to_do(*lines: str) -> io.NodeOutput:
     """The run ends well, without a picture."""
     return io.NodeOutput(*host.silence(len(FolderImage.GET_SCHEMA().outputs)), ui=host.lines_panel(*lines))
-
-
-def pictures_in(folder: str, pattern: str) -> tuple[list[Path], list[str]]:
-    """The pictures of a folder inside ComfyUI's input folder, by name, and the names of files that are not pictures.
-
-    raises: ValueError where the folder lies elsewhere or does not exist
-    """
-    root = host.input_folder()
-    path = (root / folder).resolve()
-    if not path.is_relative_to(root) or not path.is_dir():
-        raise ValueError(f"folder: {folder!r} is no folder inside ComfyUI's input folder {str(root)!r}; put it there")
-    files = sorted(file for file in path.iterdir() if file.is_file() and fnmatch(file.name, pattern))
-    pictures = [file for file in files if host.is_picture(file)]
-    return pictures, [file.name for file in files if file not in set(pictures)]
-
-
-def _left_out(others: list[str]) -> str:
-    """In words, which files of the folder are not pictures."""
-    if not others:
-        return "Every file in the folder was a picture."
-    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return f"Left out, because they are not pictures: {', '.join(others[:5])}{more}"

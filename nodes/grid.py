@@ -175,7 +175,12 @@ class Shown:
     @property
     def label(self) -> str:
         """What stands under it on the sheet."""
-        return f"likeness {self.likeness:.2f}, {self.run.work.seconds:.1f} s" if self.run.work.calls else "unchanged"
+        return f"likeness {self.note}" if self.run.work.calls else self.note
+
+    @property
+    def note(self) -> str:
+        """The same for little room."""
+        return f"{self.likeness:.2f}, {self.run.work.seconds:.1f} s" if self.run.work.calls else "unchanged"
 
 
 _finished: WeakKeyDictionary[io.Model.Type, Kept[dict[Cell, Shown]]] = WeakKeyDictionary()
@@ -295,7 +300,8 @@ def _sheet(axes: tuple[Axis, Axis], shown: list[Shown]) -> tuple[torch.Tensor, d
     sheet, boxes = labelled_grid(pictures, labels, rows.labels, columns.labels, f"{rows.name} / {columns.name}")
     image = from_pillow(sheet)
     headings = {"rows": rows.labels, "columns": columns.labels, "names": cell_names(rows, columns)}
-    return image, {"image": host.small_jpeg(thumbnail(image[0], SHEET_SIDE)), "boxes": boxes} | headings
+    notes = {"notes": [one.note for one in shown]}
+    return image, {"image": host.small_jpeg(thumbnail(image[0], SHEET_SIDE)), "boxes": boxes} | headings | notes
 
 
 def _facts(axes: tuple[Axis, Axis], cells: list[Cell], shown: list[Shown]) -> dict[str, Any]:

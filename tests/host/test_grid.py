@@ -12,6 +12,7 @@ import pytest
 import torch
 from comfy_api.latest import io
 from img2img_studio.dev.models import random_conditioning, random_model, random_vae
+from img2img_studio.host.files import asked_folder
 from PIL import Image
 
 import nodes as stock
@@ -268,11 +269,29 @@ def test_a_long_folder_is_worked_off_in_flat_memory(nodes):
     assert lines(nodes["Img2ImgFolderImage"].execute("long", 200, "*"))[0].startswith("The folder is done: 200 of 200.")
 
 
+def asked(folder, **changed):
+    """What a folder is said to hold before a run."""
+    return asked_folder({"folder": folder, "index": 0, "pattern": "*", "skip_done": False, "saved_as": ""} | changed)
+
+
+def test_a_folder_tells_how_many_there_are_before_a_run(folder):
+    assert asked(folder)["words"] == ["4 pictures", "Next: 1, 0.png"]
+    assert asked(folder, index=3, pattern="[13].png")["words"] == ["2 pictures", "All done: set index to 0"]
+    assert asked(folder, pattern="*.gif")["words"][0] == "No picture like *.gif here"
+    output = Path(folder_paths.get_output_directory()) / "counted"
+    output.mkdir()
+    for name in ("1_00001_.png", "2_5_00001_.png", "2.png"):  # a result of 1, one of 2_5, and no result at all
+        Image.new("RGB", (8, 8)).save(output / name)
+    assert asked(folder, skip_done=True, saved_as="counted/")["words"][0] == "4 pictures, 1 with a result"
+    assert asked(folder, skip_done=True)["words"][0] == "4 pictures, 0 with a result"
+
+
 def test_folders_elsewhere_are_refused(nodes, folder):
     run = nodes["Img2ImgFolderImage"].execute
     for place in ("..", "/", "holiday/../..", "nowhere"):
-        with pytest.raises(ValueError, match=r"folder: .* is no folder inside ComfyUI's input folder"):
-            run(place, 0, "*")
+        for question in (lambda place: run(place, 0, "*"), asked):
+            with pytest.raises(ValueError, match=r"folder: .* is no folder inside ComfyUI's input folder"):
+                question(place)
     with pytest.raises(ValueError, match=r"folder: there is no picture like '\*.gif'"):
         run(folder, 0, "*.gif")
 

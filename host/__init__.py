@@ -3,7 +3,7 @@
 from .conditioning import check_prompt, encode_text, resolve_prompts
 from .demo import load_demo_checkpoint, load_saved_demo_checkpoint, saved_demo_checkpoints
 from .edit import FIND_STEPS, EditGuidance, EditSettings, FindMask, edit_latent, find_mask, picture_mask
-from .files import asked_folder, file_state, left_out, load_picture, pictures_in, small_jpeg, with_result
+from .files import file_state, left_out, load_picture, pictures_in, small_jpeg, with_result
 from .gradients import GuidedParts, SolvedWithGradients, solve_with_gradients
 from .guider import Guidance
 from .inversion import (
@@ -65,7 +65,6 @@ __all__ = [
     "Start",
     "StepCounter",
     "Thumbnails",
-    "asked_folder",
     "batch_size",
     "before_after_panel",
     "canvas_multiple",

@@ -39,6 +39,8 @@ BADGE = 20  # the pack's name above a node
 VIEW, VIEW_CORNER = (1480, 770), (80, 100)
 # By this name the frontends know that Nodes 2.0 need not spread the nodes, which would push them out of the window.
 RENDERER = "Vue-corrected"
+# Widgets whose names say nothing without their nodes: in an app they go by the title of the node.
+NAMELESS = {"text", "value"}
 # What the frontend does with a seed after a run; inverting the same picture again would only cost time.
 KEEPS_ITS_SEED = {"DDIMInvert", "Img2ImgStrengthGrid"}
 COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
@@ -97,6 +99,9 @@ class Graph:
 
         It opens as a graph: the first frontends with App Mode would show every widget and note instead of these.
         """
+        for node, name in inputs:
+            if name in NAMELESS:
+                _input_of(node, name)["label"] = node.data["title"]
         chosen = [[str(node.data["id"]), name] for node, name in inputs]
         results = [str(node.data["id"]) for node in outputs]
         self.app = {"linearMode": False, "linearData": {"inputs": chosen, "outputs": results}}
@@ -203,6 +208,11 @@ class Graph:
             self._starts_at(value).append(link)
         widget = {"widget": {"name": name}} if is_widget(spec) else {}
         return {"name": name, "type": _type(spec), "link": link} | widget
+
+
+def _input_of(node: Node, name: str) -> dict[str, Any]:
+    """The entry of an input in a node."""
+    return next(entry for entry in node.data["inputs"] if entry["name"] == name)
 
 
 def _type(spec: list[Any]) -> str:

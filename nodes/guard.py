@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.checks import check_mask, check_number, check_picture
+from ..core.noise import SEED_LIMIT
 
 CHECKS: dict[str, Callable[[str, Any], None]] = {
     "IMAGE": check_picture,
@@ -30,16 +31,25 @@ def guarded(node: type[io.ComfyNode]) -> None:
     @wraps(execute)
     def checked(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
         inputs = {one.id: one for one in node.define_schema().inputs}  # anew, as a menu's words may have changed
-        given = signature.bind_partial(cls, *args, **kwargs).arguments
-        given = {name: value for name, value in given.items() if value is not None and name in inputs}
-        for name, value in given.items():
-            _check(inputs[name], value)
-        out = execute(cls, *args, **kwargs)
+        bound = signature.bind_partial(cls, *args, **kwargs)
+        given = {name: value for name, value in bound.arguments.items() if value is not None and name in inputs}
+        given = {name: _held(inputs[name], value) for name, value in given.items()}
+        bound.arguments |= given
+        out = execute(*bound.args, **bound.kwargs)
         if "mask" in inputs:
             out.ui = host.with_lines(out.ui, _about_the_mask(inputs, given))
         return out
 
     setattr(node, "execute", classmethod(checked))  # noqa: B010, because the type checker knows what it was
+
+
+def _held(one: Any, value: Any) -> Any:
+    """A value, held to its input of the schema."""
+    if one.id == "seed" and isinstance(value, int):
+        # A stock integer that rolls is negative half of the time; PyTorch, and so KSampler, take it modulo 2^64.
+        value = value if value >= one.min else value % SEED_LIMIT
+    _check(one, value)
+    return value
 
 
 def _check(one: Any, value: Any) -> None:

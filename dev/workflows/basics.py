@@ -20,12 +20,12 @@ def try_without_a_model(graph: Graph) -> None:
         "winter."
     )
     said = parts.prompts(graph, demo["CLIP"], "a blue house in winter, a watercolor", "", width=310)
-    sampled, seed = parts.chain(graph, demo, demo["example"], said, strength=0.6, cfg=4.0)
+    sampled, shown = parts.chain(graph, demo, demo["example"], said, strength=0.6, cfg=4.0)
     graph.column("Result", 396)
     picture = graph.add("VAEDecode", samples=sampled["LATENT"], vae=demo["VAE"])
     saved = parts.save(graph, picture["IMAGE"], "try_without_a_model")
     graph.note("For real pictures, open *Image to image* next. Everything here works the same with a real model.")
-    graph.as_app([(said.text, "text"), seed], [saved])
+    graph.as_app([(said.text, "text"), *shown], [saved])
 
 
 def image_to_image(graph: Graph) -> None:
@@ -34,9 +34,9 @@ def image_to_image(graph: Graph) -> None:
     checkpoint = parts.checkpoint(graph, below=True)
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL, width=310)
     graph.note("Describe the **whole** picture, also what should stay. Not: “make it night”.")
-    sampled, seed = parts.chain(graph, checkpoint, source.image, said, strength=0.6, cfg=7.5)
+    sampled, shown = parts.chain(graph, checkpoint, source.image, said, strength=0.6, cfg=7.5)
     saved = parts.result(graph, sampled["LATENT"], source, "image_to_image", checkpoint["VAE"], width=396)
-    graph.as_app([*source.shown, (said.text, "text"), seed], [saved])
+    graph.as_app([*source.shown, (said.text, "text"), *shown], [saved])
 
 
 def strength_sweep(graph: Graph) -> None:

@@ -27,9 +27,9 @@ def remove_object(graph: Graph) -> None:
     said = parts.prompts(graph, checkpoint["CLIP"], text, unwanted, width=310)
     graph.note("Say what should be there **instead**. Name what you remove only in the negative prompt.")
     masking = {"mask": source.fitted_mask, "masked_content": "fill"}
-    sampled, seed = parts.chain(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, **masking)
+    sampled, shown = parts.chain(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, **masking)
     saved = parts.kept(graph, sampled["LATENT"], source, "remove_an_object", checkpoint["VAE"])
-    graph.as_app([*source.shown, (said.text, "text"), seed], [saved])
+    graph.as_app([*source.shown, (said.text, "text"), *shown], [saved])
 
 
 def soft_mask(graph: Graph) -> None:

@@ -134,8 +134,8 @@ def encoded(graph: Graph, image: Output, models: Node) -> Output:
 
 def chain(
     graph: Graph, models: Node, image: Output, said: Prompts, strength: float, cfg: float, **masking: Any
-) -> tuple[Node, Widget]:
-    """Encode, noise to a strength, sample: node by node, under one seed; the sampler, and the seed for App Mode."""
+) -> tuple[Node, list[Widget]]:
+    """Encode, noise to a strength, sample: node by node, under one seed; the sampler, and what App Mode shows."""
     graph.below("Strength")
     schedule = graph.add("StrengthScheduler", model=models["MODEL"], scheduler="normal", steps=20, strength=strength)
     seed = graph.add("PrimitiveInt", "Seed")
@@ -153,7 +153,7 @@ def chain(
         sampler_name="euler",
         **given,
     )
-    return sampled, (seed, "value")
+    return sampled, [(schedule, "strength"), (seed, "value")]
 
 
 def result(

@@ -2,6 +2,7 @@
 
 import json
 
+import comfy.sample
 import pytest
 import torch
 from comfy_extras.nodes_custom_sampler import FlipSigmas
@@ -244,6 +245,15 @@ def test_names_and_numbers_from_links_are_checked_too(nodes, models, latent, nod
     }
     with pytest.raises(ValueError, match=message):
         nodes["VariationBatch"].execute(models["eps"], POSITIVE, NEGATIVE, latent, **(options | values))
+
+
+def test_a_negative_seed_from_a_link_is_what_it_is_to_stock(nodes, model, latent, sigmas):
+    """A stock integer that rolls is negative half of the time."""
+    noised = nodes["SDEditNoise"].execute(model, latent, sigmas, -939853621880858)
+    same = nodes["SDEditNoise"].execute(model, latent, sigmas, 2**64 - 939853621880858)
+    drawn = noised.args[1].generate_noise(latent)
+    assert torch.equal(noised.args[0]["samples"], same.args[0]["samples"])
+    assert torch.equal(drawn, comfy.sample.prepare_noise(latent["samples"], -939853621880858))
 
 
 def test_batch_index_of_another_batch_is_refused(sample, latent, sigmas):

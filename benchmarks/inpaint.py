@@ -22,7 +22,7 @@ from . import reader, results, world
 
 SCENES, STEPS, CFG, STRENGTH = 50, 12, 5.0, 0.9
 MARGIN, CELL = 2, 8  # pixels left around what differs, and the pixels of a latent cell, which a hard mask should follow
-COLOR = list(WORDS).index("colour")
+COLOR = list(WORDS).index("color")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Recoloring:
 def recoloring(count: int) -> Recoloring:
     """Every scene's object in another color."""
     sources = world.held_out(count)
-    targets = [(edited(attributes, "colour", seed), seed) for attributes, seed in sources]
+    targets = [(edited(attributes, "color", seed), seed) for attributes, seed in sources]
     before, truth = world.drawn(sources), world.drawn(targets)
     differs = (before - truth).abs().amax(-1) > 0.1
     return Recoloring(targets, before, truth, torch.stack([_box(one) for one in differs]))
@@ -103,7 +103,7 @@ def main() -> None:
             results.write(f"Inpainting {count} scenes, {family}: changed pixels outside the mask", shown, "0", on)
             there, ceiling = (judge.right(one, [a for a, _ in asked.targets])[:, COLOR] for one in (kept, asked.truth))
             results.write(
-                f"Inpainting {count} scenes, {family}: the colour asked for is there",
+                f"Inpainting {count} scenes, {family}: the color asked for is there",
                 f"{int(there.sum())} ({int(ceiling.sum())} of the scenes drawn so)",
                 "",
                 on,

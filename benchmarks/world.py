@@ -57,7 +57,7 @@ class Edit:
     target: Attributes
 
 
-LOCAL = ("colour", "kind")
+LOCAL = ("color", "kind")
 """The attributes that stand in one place of a picture; the others are everywhere."""
 
 

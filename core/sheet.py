@@ -22,7 +22,7 @@ def to_pillow(image: Tensor) -> Image.Image:
 
 
 def _in_color(image: Tensor) -> Tensor:
-    """The three channels of a picture [..., C]; grey has one for all."""
+    """The three channels of a picture [..., C]; gray has one for all."""
     return image.expand(*image.shape[:-1], 3) if image.shape[-1] == 1 else image[..., :3]
 
 
@@ -41,7 +41,7 @@ def thumbnail(image: Tensor, side: int) -> Image.Image:
     return to_pillow(image)
 
 
-def labelled_row(
+def labeled_row(
     pictures: Sequence[Image.Image], labels: Sequence[str], height: int = 192, centered: bool = False
 ) -> Image.Image:
     """Pictures scaled to one height, in a row, each with its label below; the labels may have several lines.
@@ -68,7 +68,7 @@ Box = tuple[float, float, float, float]
 """Left, top, width and height of a part of a sheet, as shares of its size."""
 
 
-def labelled_grid(
+def labeled_grid(
     pictures: Sequence[Image.Image], labels: Sequence[str], rows: Sequence[str], columns: Sequence[str], corner: str
 ) -> tuple[Image.Image, list[Box]]:
     """Pictures as a table, row by row, with headings and a label under each; and where on the sheet each one lies.

@@ -31,7 +31,7 @@ Model = TypeVar("Model", bound=torch.nn.Module)
 
 
 class Fit(Generic[Model]):
-    """Minimises `loss(model, step)` with AdamW and keeps an average (EMA) of the weights.
+    """Minimizes `loss(model, step)` with AdamW and keeps an average (EMA) of the weights.
 
     The state goes to `<work>/<name>.pt` every few minutes and at the end, with a picture drawn by `sheet`.
     """
@@ -41,19 +41,19 @@ class Fit(Generic[Model]):
         self.model = model.to(DEVICE).train()
         self.average = copy.deepcopy(model).eval().requires_grad_(False)
         self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, budget.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(self.trained, budget.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.spent = 0, 0.0
         if self.path.exists():
             self._resume()
 
     def _resume(self) -> None:
         state = torch.load(self.path, map_location=DEVICE)
-        for part in ("model", "average", "optimiser"):
+        for part in ("model", "average", "optimizer"):
             getattr(self, part).load_state_dict(state[part])
         self.step, self.spent = state["step"], state["spent"]
 
     def _save(self, sheet: Callable[[Model, Path], None]) -> None:
-        state = {part: getattr(self, part).state_dict() for part in ("model", "average", "optimiser")}
+        state = {part: getattr(self, part).state_dict() for part in ("model", "average", "optimizer")}
         partial = self.path.with_suffix(".part")
         torch.save({**state, "step": self.step, "spent": self.spent}, partial)
         partial.replace(self.path)
@@ -67,14 +67,14 @@ class Fit(Generic[Model]):
     def _update(self, loss: Callable[[Model, int], torch.Tensor]) -> float:
         """One step at a rate that warms up over 200 steps and then falls along a cosine to 2 %."""
         falling = 0.02 + 0.49 * (1 + math.cos(math.pi * self._done()))
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.budget.learning_rate * min(1.0, (self.step + 1) / 200) * falling
         with torch.autocast(DEVICE.type, torch.bfloat16):
             value = loss(self.model, self.step)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         value.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimiser.step()
+        self.optimizer.step()
         self.step += 1
         remembered = min(0.999, self.step / (self.step + 20))
         with torch.no_grad():

@@ -42,7 +42,7 @@ UNET_CONFIG = {
 }
 
 
-def initialise(module: torch.nn.Module, seed: int) -> None:
+def initialize(module: torch.nn.Module, seed: int) -> None:
     """Give ComfyUI's layers, which are built without values, PyTorch's usual random start."""
     torch.manual_seed(seed)
     for layer in module.modules():
@@ -67,7 +67,7 @@ class TextEncoder:
         self.model: Any = comfy.sd1_clip.SDClipModel(
             textmodel_json_config=TEXT_CONFIG, return_projected_pooled=False, dtype=torch.float32
         )
-        initialise(self.model, seed)
+        initialize(self.model, seed)
         text: Any = self.model.transformer.text_model
         with torch.no_grad():
             for layer in text.encoder.layers:

@@ -22,7 +22,7 @@ CAMERA, LENS, IN_FOCUS = np.array((0.0, 1.15, -4.6)), 0.10, 4.7
 WINDOW, WINDOW_SIZE = np.array((-4.5, 5.0, -1.5)), 1.3
 WINDOW_LIGHT, ROOM_LIGHT = np.array((2.5, 2.3, 2.0)), np.array((0.22, 0.25, 0.31))
 
-# centre, radius, colour, how much it mirrors, roughness of the skin
+# center, radius, color, how much it mirrors, roughness of the skin
 BALLS = (
     ((-0.55, 0.62, 0.0), 0.62, (0.92, 0.36, 0.06), 0.05, 0.10),
     ((0.85, 0.50, 0.9), 0.50, (0.80, 0.79, 0.74), 0.16, 0.0),
@@ -57,7 +57,7 @@ def _exposure(draw: np.random.Generator) -> Array:
 
 def _seen(start: Array, along: Array, draw: np.random.Generator, bounces: int) -> Array:
     """What rays see: room, table or ball."""
-    colour = _room(along)
+    color = _room(along)
     nearest = np.full(along.shape[:-1], np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
         table = np.where(along[..., 1] < 0, -start[..., 1] / along[..., 1], np.inf)
@@ -68,23 +68,23 @@ def _seen(start: Array, along: Array, draw: np.random.Generator, bounces: int) -
             continue
         nearest = np.where(hit, distance, nearest)
         point = (start + along * np.where(hit, distance, 0)[..., None])[hit]
-        colour[hit] = _lit(point, along[hit], ball, draw, bounces)
-    return colour
+        color[hit] = _lit(point, along[hit], ball, draw, bounces)
+    return color
 
 
 def _lit(point: Array, along: Array, ball: tuple | None, draw: np.random.Generator, bounces: int) -> Array:
     """Light that points of one surface send back along rays."""
     if ball is None:
-        upright, colour, mirror = np.broadcast_to((0.0, 1.0, 0.0), point.shape), _wood(point), 0.06
+        upright, color, mirror = np.broadcast_to((0.0, 1.0, 0.0), point.shape), _wood(point), 0.06
     else:
-        centre, radius, own, mirror, rough = ball
-        upright = _unit((point - centre) / radius + rough * _bumps(point * 22))
-        colour = np.array(own) * (1 + 0.10 * _bumps(point * 3)[..., :1])
+        center, radius, own, mirror, rough = ball
+        upright = _unit((point - center) / radius + rough * _bumps(point * 22))
+        color = np.array(own) * (1 + 0.10 * _bumps(point * 3)[..., :1])
     window = WINDOW + WINDOW_SIZE * draw.uniform(-1, 1, point.shape) * (0, 1, 1)
     towards = _unit(window - point)
     facing = np.clip((upright * towards).sum(-1), 0, None) * ~_shaded(point + 1e-3 * upright, towards)
     open_sky = (0.5 + 0.5 * upright[..., 1]) * _openness(point, ball)
-    out = colour * (WINDOW_LIGHT * facing[..., None] + ROOM_LIGHT * 2.2 * open_sky[..., None])
+    out = color * (WINDOW_LIGHT * facing[..., None] + ROOM_LIGHT * 2.2 * open_sky[..., None])
     if bounces:
         mirrored = along - 2 * (along * upright).sum(-1, keepdims=True) * upright
         grazing = (1 - np.clip(-(along * upright).sum(-1, keepdims=True), 0, 1)) ** 4
@@ -103,9 +103,9 @@ def _room(along: Array) -> Array:
     return wall + 9 * bright * WINDOW_LIGHT / 2 + 16 * lamps[..., None] * np.array((1.0, 0.78, 0.45))
 
 
-def _distance(start: Array, along: Array, centre: tuple, radius: float) -> Array:
+def _distance(start: Array, along: Array, center: tuple, radius: float) -> Array:
     """How far along a ray a ball is met, inf where it is not."""
-    away = start - np.array(centre)
+    away = start - np.array(center)
     half = (away * along).sum(-1)
     inside = half**2 - (away**2).sum(-1) + radius**2
     met = -half - np.sqrt(np.clip(inside, 0, None))
@@ -120,8 +120,8 @@ def _shaded(point: Array, towards: Array) -> NDArray[np.bool_]:
 def _openness(point: Array, own: tuple | None) -> Array:
     """How little the balls and the table close in on points, 0..1."""
     free = np.ones(point.shape[:-1]) if own is None else np.clip(0.35 + point[..., 1] / (2 * own[1]), 0, 1)
-    for centre, radius, *_ in (ball for ball in BALLS if ball is not own):
-        free *= 1 - 0.75 * np.clip(radius**2 / ((point - centre) ** 2).sum(-1), 0, 1)
+    for center, radius, *_ in (ball for ball in BALLS if ball is not own):
+        free *= 1 - 0.75 * np.clip(radius**2 / ((point - center) ** 2).sum(-1), 0, 1)
     return free
 
 

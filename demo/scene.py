@@ -2,7 +2,7 @@
 
 `scene(attributes, seed)` draws it and `caption(attributes, seed)` says it in words. The seed alone decides the
 layout (where the hills, the object, the clouds are), so the same seed under other attributes is the true target
-of an edit: "the same place at night", "the same place as a watercolour". Only Pillow and NumPy are needed.
+of an edit: "the same place at night", "the same place as a watercolor". Only Pillow and NumPy are needed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-# The words of the world. The first word of each list names the value; all words of a list mean the same.
+# The words of the world: for each value those that mean it, in more than one spelling where people write so.
 WORDS: dict[str, dict[str, tuple[str, ...]]] = {
     "time": {
         "day": ("day", "daylight", "daytime", "noon"),
@@ -20,7 +20,7 @@ WORDS: dict[str, dict[str, tuple[str, ...]]] = {
         "night": ("night", "midnight", "moonlight"),
     },
     "season": {"summer": ("summer", "summertime"), "autumn": ("autumn", "fall"), "winter": ("winter", "snow", "snowy")},
-    "colour": {
+    "color": {
         "red": ("red", "crimson", "scarlet"),
         "yellow": ("yellow", "lemon"),
         "green": ("green", "emerald"),
@@ -37,7 +37,11 @@ WORDS: dict[str, dict[str, tuple[str, ...]]] = {
     "style": {
         "flat": ("flat", "vector"),
         "oil": ("oil", "impasto"),
-        "watercolour": ("watercolour", "watercolor", "aquarelle"),
+        "watercolor": (
+            "watercolour",
+            "watercolor",
+            "aquarelle",
+        ),  # the order of the word vectors
         "pencil": ("pencil", "sketch"),
         "pixel": ("pixel", "pixelated"),
     },
@@ -51,18 +55,18 @@ EXAMPLE_SEED = 1_020_001
 # The layout of the other one: a car in the middle of the picture.
 CAR_SEED = 1_020_016
 
-Colour = tuple[float, ...]
+Color = tuple[float, ...]
 Fill = tuple[int, int, int]
 Points = tuple[tuple[float, float], ...]
 
-SKY: dict[str, tuple[Colour, Colour]] = {
+SKY: dict[str, tuple[Color, Color]] = {
     "day": ((84, 152, 230), (196, 228, 250)),
     "sunset": ((96, 72, 140), (255, 158, 88)),
     "night": ((12, 16, 48), (44, 54, 112)),
 }
-GROUND: dict[str, Colour] = {"summer": (104, 172, 76), "autumn": (196, 138, 62), "winter": (236, 240, 248)}
-FOLIAGE: dict[str, Colour] = {"summer": (46, 116, 60), "autumn": (202, 92, 36), "winter": (206, 220, 232)}
-OBJECT: dict[str, Colour] = {
+GROUND: dict[str, Color] = {"summer": (104, 172, 76), "autumn": (196, 138, 62), "winter": (236, 240, 248)}
+FOLIAGE: dict[str, Color] = {"summer": (46, 116, 60), "autumn": (202, 92, 36), "winter": (206, 220, 232)}
+OBJECT: dict[str, Color] = {
     "red": (214, 44, 44),
     "yellow": (246, 212, 48),
     "green": (40, 150, 72),
@@ -70,11 +74,11 @@ OBJECT: dict[str, Colour] = {
     "purple": (142, 62, 190),
     "white": (246, 246, 246),
 }
-LIGHT: dict[str, Colour] = {"day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.80, 0.70), "night": (0.40, 0.44, 0.66)}
-# The object keeps more of its own colour than the land, so that "red" can still be read at night.
-OBJECT_LIGHT: dict[str, Colour] = {"day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.90, 0.84), "night": (0.70, 0.72, 0.84)}
-WOOD: Colour = (98, 68, 46)
-PAPER: Colour = (250, 247, 238)
+LIGHT: dict[str, Color] = {"day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.80, 0.70), "night": (0.40, 0.44, 0.66)}
+# The object keeps more of its own color than the land, so that "red" can still be read at night.
+OBJECT_LIGHT: dict[str, Color] = {"day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.90, 0.84), "night": (0.70, 0.72, 0.84)}
+WOOD: Color = (98, 68, 46)
+PAPER: Color = (250, 247, 238)
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Attributes:
 
     time: str = "day"
     season: str = "summer"
-    colour: str = "red"
+    color: str = "red"
     kind: str = "house"
     style: str = "flat"
 
@@ -174,8 +178,8 @@ class Canvas:
         """The picture at the asked size."""
         return self.image.reduce(self.SCALE)
 
-    def _lit(self, colour: Colour, light: dict[str, Colour] = LIGHT) -> Fill:
-        red, green, blue = (round(c * f) for c, f in zip(colour, light[self.attributes.time], strict=True))
+    def _lit(self, color: Color, light: dict[str, Color] = LIGHT) -> Fill:
+        red, green, blue = (round(c * f) for c, f in zip(color, light[self.attributes.time], strict=True))
         return red, green, blue
 
     def _circle(self, x: float, y: float, radius: float, fill: Fill) -> None:
@@ -205,12 +209,12 @@ class Canvas:
                 self._circle(x + shift * length, y - size * 0.3 * length, size * length, fill)
 
     def _land(self) -> None:
-        colour = np.array(GROUND[self.attributes.season])
+        color = np.array(GROUND[self.attributes.season])
         across = np.linspace(0, 1, 25)
         for which, tone in (("far", 0.80), ("near", 1.0)):
             line = np.stack([across * self.width, self.layout.ground(across, which) * self.height], axis=1)
             corners = [(self.width, self.height), (0, self.height)]
-            fill = self._lit(tuple(colour * tone + np.array((120, 150, 200)) * (1 - tone)))
+            fill = self._lit(tuple(color * tone + np.array((120, 150, 200)) * (1 - tone)))
             self.draw.polygon([tuple(point) for point in line.tolist()] + corners, fill=fill)
             if which == "far":
                 self._far_trees()
@@ -223,8 +227,8 @@ class Canvas:
             self.draw.polygon([(left - width, foot), (left + width, foot), (left, foot - height)], fill=foliage)
 
     def _own(self, tone: float = 1.0) -> Fill:
-        """The object's colour in this light; `tone` below 1 is in shade."""
-        return self._lit(tuple(c * tone for c in OBJECT[self.attributes.colour]), OBJECT_LIGHT)
+        """The object's color in this light; `tone` below 1 is in shade."""
+        return self._lit(tuple(c * tone for c in OBJECT[self.attributes.color]), OBJECT_LIGHT)
 
     def _window_glass(self) -> Fill:
         return (255, 226, 120) if self.attributes.time == "night" else self._lit((196, 224, 240))
@@ -296,14 +300,14 @@ def _flat(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def _oil(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Rounded shapes, deep colours, and ridges of thick paint, under a warm varnish."""
+    """Rounded shapes, deep colors, and ridges of thick paint, under a warm varnish."""
     rounded = _filtered(picture, ImageFilter.MedianFilter(5))
-    grey = rounded.mean(axis=2, keepdims=True)
+    gray = rounded.mean(axis=2, keepdims=True)
     ridges = 1.0 + 0.07 * np.clip(_texture(noise[0], *picture.shape[:2]), -1.5, 1.5)
-    return (grey + 1.3 * (rounded - grey)) * ridges * np.array((0.98, 0.93, 0.82), dtype=np.float32)
+    return (gray + 1.3 * (rounded - gray)) * ridges * np.array((0.98, 0.93, 0.82), dtype=np.float32)
 
 
-def _watercolour(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def _watercolor(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Thin soft washes that pool and fade, ending in a wavering edge of bare paper."""
     height, width = picture.shape[:2]
     down, across = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
@@ -315,15 +319,15 @@ def _watercolour(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def _pencil(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Dark outlines and diagonal hatching on paper, with a tint of coloured pencil."""
-    grey = picture.mean(axis=2, keepdims=True)
+    """Dark outlines and diagonal hatching on paper, with a tint of colored pencil."""
+    gray = picture.mean(axis=2, keepdims=True)
     soft = _filtered(picture, ImageFilter.GaussianBlur(0.7))
     slope = np.sqrt(sum(np.gradient(soft[..., c], axis=a) ** 2 for c in range(3) for a in (0, 1)))[..., None]
     line = np.clip(slope / 30 - 0.2, 0, 1)
     down, across = np.indices(picture.shape[:2])
     # Faint, and of four pixels' period, which repeats in every 8x8 block: the small autoencoder can keep that.
-    hatch = ((down + across) % 4 < 1)[..., None] * np.clip(1 - grey / 255, 0, 1)
-    shade = np.array(PAPER, dtype=np.float32) * (0.45 + 0.55 * grey / 255) + 0.45 * (picture - grey)
+    hatch = ((down + across) % 4 < 1)[..., None] * np.clip(1 - gray / 255, 0, 1)
+    shade = np.array(PAPER, dtype=np.float32) * (0.45 + 0.55 * gray / 255) + 0.45 * (picture - gray)
     return shade * (1 - 0.15 * hatch) * (1 - 0.70 * line)
 
 
@@ -337,7 +341,7 @@ def _pixel(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return tones.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
 
 
-STYLES = {"flat": _flat, "oil": _oil, "watercolour": _watercolour, "pencil": _pencil, "pixel": _pixel}
+STYLES = {"flat": _flat, "oil": _oil, "watercolor": _watercolor, "pencil": _pencil, "pixel": _pixel}
 
 
 def caption(attributes: Attributes, seed: int, leave_out: float = 0.0) -> str:
@@ -355,7 +359,7 @@ def caption(attributes: Attributes, seed: int, leave_out: float = 0.0) -> str:
     def phrase(template: str, value: str) -> str:
         return template.format(value) if value else ""
 
-    thing = _with_article(" ".join(filter(None, (word("colour"), word("kind")))), str(draw.choice(("a", "the", "one"))))
+    thing = _with_article(" ".join(filter(None, (word("color"), word("kind")))), str(draw.choice(("a", "the", "one"))))
     where = [phrase(TIME_PHRASES.get(value := word("time"), "at {}"), value)]
     where.append(phrase(SEASON_PHRASES.get(value := word("season"), "in {}"), value))
     if draw.integers(2):

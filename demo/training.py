@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from . import scene as world
 from .fit import DEVICE, Budget, Fit
-from .models import LATENT_SCALE, TEXT_CONFIG, UNET_CONFIG, Family, TextEncoder, initialise
+from .models import LATENT_SCALE, TEXT_CONFIG, UNET_CONFIG, Family, TextEncoder, initialize
 
 SIZE = 128
 CROP = 64
@@ -79,7 +79,7 @@ def noise_like(tensor: torch.Tensor, seed: int) -> torch.Tensor:
 def picture_error(error: torch.Tensor) -> torch.Tensor:
     """Squared error, which PSNR measures, with a little absolute error for flat areas.
 
-    The error of whole 8x8 blocks counts again, so that the latents learn colours before they learn details.
+    The error of whole 8x8 blocks counts again, so that the latents learn colors before they learn details.
     """
     blocks = torch.nn.functional.avg_pool2d(error, 8)
     return error.square().mean() + 0.05 * error.abs().mean() + blocks.square().mean()
@@ -98,15 +98,15 @@ def autoencoder_sheet(model: TAESD, path: Path) -> None:
 def train_autoencoder(pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
     """Encoder and decoder together; the latents are held near mean 0 and deviation 1."""
     model = TAESD()
-    initialise(model, seed=1)
-    model.get_parameter("taesd_decoder.19.bias").data.fill_(0.5)  # start at mid grey
+    initialize(model, seed=1)
+    model.get_parameter("taesd_decoder.19.bias").data.fill_(0.5)  # start at mid gray
 
     def loss(model: TAESD, step: int) -> torch.Tensor:
         pixels = random_crops(pictures, budget.batch, step)
         latent = model.encode(pixels).float()
         error = model.decode(latent + LATENT_NOISE * noise_like(latent, step)).float() - pixels
-        spread, centre = torch.var_mean(latent, dim=(0, 2, 3))
-        return picture_error(error) + 0.002 * (centre.square().mean() + (spread - 1).square().mean())
+        spread, center = torch.var_mean(latent, dim=(0, 2, 3))
+        return picture_error(error) + 0.002 * (center.square().mean() + (spread - 1).square().mean())
 
     return Fit("autoencoder", model, budget, work).run(loss, autoencoder_sheet)
 
@@ -152,12 +152,12 @@ SHEET_PROMPTS = (
     "a red house by day in summer, a flat drawing",
     "a blue boat at sunset in summer, an oil painting",
     "a yellow car at night in winter, pixel art",
-    "a purple tree by day in autumn, a watercolour",
+    "a purple tree by day in autumn, a watercolor",
     "a white house in the snow at night, a flat drawing",
     "a pencil sketch of a green car in the fall",
     "an oil painting of a white boat at night",
     "a red tree at sunset in winter, a flat drawing",
-    "a watercolour of a blue house in summer",
+    "a watercolor of a blue house in summer",
     "pixel art of a green tree in daylight",
     "a house",
     "",
@@ -168,7 +168,7 @@ def train_denoiser(family: Family, latents: torch.Tensor, vae: TAESD, budget: Bu
                    start: dict[str, torch.Tensor] | None = None) -> UNetModel:  # fmt: skip
     """A UNet of the given family, from random weights or from `start`."""
     model = UNetModel(**UNET_CONFIG, operations=comfy.ops.disable_weight_init)
-    initialise(model, seed=3)
+    initialize(model, seed=3)
     for name, parameter in model.named_parameters():
         # Residual branches start at zero, as in every latent diffusion UNet.
         if name.startswith("out.2") or ".out_layers.3." in name or ".proj_out." in name:

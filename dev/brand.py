@@ -6,7 +6,7 @@ import math
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..core.sheet import labelled_row
+from ..core.sheet import labeled_row
 from .comfyui import ROOT
 
 NIGHT, PALE, ORANGE = "#1f2438", "#90a0dc", "#f6ab3e"
@@ -56,7 +56,7 @@ def banner() -> Image.Image:
 def before_and_after() -> Image.Image:
     """Four cards in a row, each with what it shows below."""
     pictures = [Image.open(CARDS / f"{name}.jpg") for name in FIRST]
-    return labelled_row(pictures, [*FIRST.values()], 280, centered=True)
+    return labeled_row(pictures, [*FIRST.values()], 280, centered=True)
 
 
 def save() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..core.sheet import labelled_row
+from ..core.sheet import labeled_row
 from . import api_prompt
 from .comfyui import ROOT, HostMissing, device_arguments, find
 from .server import Server, ServerError
@@ -66,7 +66,7 @@ def _run(server: Server, arguments: argparse.Namespace) -> None:
         labels += [shown] * len(made)
         _save(made, f"{arguments.workflow}_{label}".replace(" ", "_"))
     sheet = OUTPUT / f"{arguments.workflow.replace(' ', '_')}.png"
-    labelled_row(pictures, labels, 256, centered=True).save(sheet)
+    labeled_row(pictures, labels, 256, centered=True).save(sheet)
     print(f"Look at {sheet.relative_to(ROOT)}; single pictures lie beside it.")
 
 

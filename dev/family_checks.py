@@ -159,7 +159,7 @@ def null_text(bench: Bench) -> None:
 
 
 def masks(bench: Bench) -> None:
-    """Outside a hard mask are the input's own bits, inside are KSampler's; a grey one is obeyed in between."""
+    """Outside a hard mask are the input's own bits, inside are KSampler's; a gray one is obeyed in between."""
     latent, sigmas = bench.family.latent(), bench.sigmas(measure="steps")
     height, width = bench.family.shape[-2:]
     mask = torch.zeros(1, height, width)

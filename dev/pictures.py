@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..core.sheet import labelled_row
+from ..core.sheet import labeled_row
 from ..demo.scene import Attributes, scene
 from . import chromium, comfyui
 from .demo import OUTPUT
@@ -80,7 +80,7 @@ def save_photograph(server: Server) -> None:
     run = server.run(photograph_prompt(server.upload(PHOTOGRAPH), {"gentle": 0.4, "strong": 0.7}))
     pictures = [server.images(run, f"{name} shown")[0] for name in ("photo", "again", "gentle", "strong")]
     labels = ["photograph", "through the toy's autoencoder", "toy, strength 0.4", "toy, strength 0.7"]
-    labelled_row(pictures, labels, 192, centered=True).save(PICTURES / "photograph.jpg", quality=88)
+    labeled_row(pictures, labels, 192, centered=True).save(PICTURES / "photograph.jpg", quality=88)
 
 
 def photograph_prompt(name: str, strengths: dict[str, float]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def save_edits(server: Server) -> None:
     }  # fmt: skip
     for path, row in rows.items():
         pictures = [server.images(run, f"{key} shown")[0] for key in row]
-        labelled_row(pictures, [*row.values()], 192, centered=True).save(path, quality=88)
+        labeled_row(pictures, [*row.values()], 192, centered=True).save(path, quality=88)
 
 
 def edits_prompt(car: str) -> dict[str, Any]:

@@ -23,5 +23,5 @@ class Refused(RuntimeError):
     """A server did not take a prompt; the message is what it holds against it, node by node."""
 
 
-class Cancelled(RuntimeError):
+class Canceled(RuntimeError):
     """The run has been stopped while a job was under way."""

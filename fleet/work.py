@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from distributed import Status, Worker, WorkerPlugin, get_worker
 
-from .errors import Cancelled, Refused, ServerTrouble
+from .errors import Canceled, Refused, ServerTrouble
 from .needs import Needs, lacking
 from .server import ComfyServer, Ended, Prompt
 
@@ -155,7 +155,7 @@ class Session(WorkerPlugin):
         except ServerTrouble as error:
             self._lose(str(error))
             return replace(said, kind="lost", words=self.lost)
-        except (Refused, Cancelled, OSError) as error:
+        except (Refused, Canceled, OSError) as error:
             self.open.pop(prompt_id, None)
             return replace(said, words=str(error))
 
@@ -216,7 +216,7 @@ class Session(WorkerPlugin):
 
     def _check(self, task: Task) -> None:
         if task.run in self.stopped:
-            raise Cancelled("the run was stopped")
+            raise Canceled("the run was stopped")
         if self.lost:
             raise ServerTrouble(self.lost)
 

@@ -29,7 +29,7 @@ from ..core.kept import Kept
 from ..core.metrics import ssim
 from ..core.report import Report, Work
 from ..core.schedule import Measure, StepCount, StrengthPlan, StrengthSettings
-from ..core.sheet import from_pillow, labelled_grid, thumbnail, to_pillow
+from ..core.sheet import from_pillow, labeled_grid, thumbnail, to_pillow
 from . import inputs
 
 KEPT_GRIDS = 2
@@ -297,7 +297,7 @@ def _sheet(axes: tuple[Axis, Axis], shown: list[Shown]) -> tuple[torch.Tensor, d
     """The labeled sheet as an IMAGE, and what the node's body needs to make its cells clickable."""
     rows, columns = axes
     pictures, labels = [one.picture for one in shown], [one.label for one in shown]
-    sheet, boxes = labelled_grid(pictures, labels, rows.labels, columns.labels, f"{rows.name} / {columns.name}")
+    sheet, boxes = labeled_grid(pictures, labels, rows.labels, columns.labels, f"{rows.name} / {columns.name}")
     image = from_pillow(sheet)
     headings = {"rows": rows.labels, "columns": columns.labels, "names": cell_names(rows, columns)}
     notes = {"notes": [one.note for one in shown]}

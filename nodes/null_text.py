@@ -33,7 +33,7 @@ class NullTextOptimize(io.ComfyNode):
                 "null text inversion",
                 "null-text",
                 "nti",
-                "optimise unconditional",
+                "optimize unconditional",
                 "negative prompt inversion",
             ],
             folded=["learning_rate"],

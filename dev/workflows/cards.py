@@ -21,8 +21,8 @@ from ..server import Server
 SIDE, LINE = 400, 4
 HOUSE = {"kind": "house"}
 CAR = {"kind": "car"}
-BOAT = {"kind": "boat", "colour": "blue"}
-TREE = {"kind": "tree", "colour": "yellow", "season": "autumn"}
+BOAT = {"kind": "boat", "color": "blue"}
+TREE = {"kind": "tree", "color": "yellow", "season": "autumn"}
 RED_HOUSE = "a flat picture of a red house in summer by day"
 BLUE_HOUSE = "a flat picture of a blue house in summer by day"
 FOLDER = "card"
@@ -122,7 +122,7 @@ CARDS: dict[str, Card] = {
     ),
     "Sketch to art": Card(
         "an oil painting of a green house in autumn by day",
-        ({"kind": "house", "style": "pencil", "colour": "green", "season": "autumn"},),
+        ({"kind": "house", "style": "pencil", "color": "green", "season": "autumn"},),
     ),
     "Remove an object": Card(
         "a flat picture of summer by day", (TREE | {"season": "summer"},), mask=(0.14, 0.2, 0.72, 0.95)
@@ -163,7 +163,7 @@ CARDS: dict[str, Card] = {
         },
         (TREE,),
     ),
-    "Repaint and keep the colors": Card("a watercolor of a blue house in summer by day", ({"colour": "blue"},)),
+    "Repaint and keep the colors": Card("a watercolor of a blue house in summer by day", ({"color": "blue"},)),
     "Variations": Card("an oil painting of a yellow tree in autumn", (TREE,), layout=quarters),
     "One picture in four styles": Card(
         layout=quarters,

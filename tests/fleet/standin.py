@@ -47,7 +47,7 @@ class StandIn:
         self.random = random.Random(f"{seed} {number}")
         self.torch = "2.11.0"
         self.options = {}
-        self.seen = {"deepest": 0, "ran": 0, "crashes": 0, "wrong": 0, "cancelled": 0}
+        self.seen = {"deepest": 0, "ran": 0, "crashes": 0, "wrong": 0, "canceled": 0}
         self.uploads = []
         self.down_until = 0.0
         self.asked = asyncio.Event()
@@ -186,7 +186,7 @@ class Handler(tornado.web.RequestHandler):
             self.say({})
         elif path == "interrupt":
             if stand_in.running and stand_in.running[0] == self.body()["prompt_id"]:
-                stand_in.seen["cancelled"] += 1
+                stand_in.seen["canceled"] += 1
                 stand_in.running = None
             self.say({})
         elif path == "upload/image":

@@ -47,7 +47,7 @@ def test_jobs_go_through_a_cluster_and_survive_its_workers(stand_ins, toy_prompt
     assert run.wait(60) == 0, run.stderr.read()
     assert events[-1]["done"] == 30
     assert len(list((tmp_path / "out").glob("*.png"))) == 30
-    assert all(len(stand_ins.tell(url)["uploads"]) == 1 for url in urls), "the picture travelled with its jobs"
+    assert all(len(stand_ins.tell(url)["uploads"]) == 1 for url in urls), "the picture traveled with its jobs"
     assert {event["server"] for event in events if event["event"] == "done"} == set(urls)
     assert workers[1].poll() is None, "it stays for the next run"
 

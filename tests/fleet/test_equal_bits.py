@@ -30,7 +30,7 @@ def chain():
     """The toy with its words; the picture comes from node 4."""
     return {
         "1": node("Img2ImgDemoCheckpoint", family="eps"),
-        "2": node("CLIPTextEncode", clip=["1", 1], text="a blue house in winter, a watercolour"),
+        "2": node("CLIPTextEncode", clip=["1", 1], text="a blue house in winter, a watercolor"),
         "3": node("CLIPTextEncode", clip=["1", 1], text=""),
         "5": node("VAEEncode", pixels=["4", 0], vae=["1", 2]),
     }

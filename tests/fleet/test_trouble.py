@@ -130,7 +130,7 @@ def test_ctrl_c_takes_everything_back(stand_ins, toy_prompt, tmp_path, command):
     assert run.returncode == 130
     assert "--resume goes on" in said
     seen = stand_ins.tell(url)
-    assert (seen["depth"], seen["cancelled"]) == (0, 1)
+    assert (seen["depth"], seen["canceled"]) == (0, 1)
 
 
 def test_a_lost_server_is_welcomed_back(stand_ins, toy_prompt, tmp_path):

@@ -39,7 +39,7 @@ def nodes():
 
 @pytest.fixture
 def interrupted_at():
-    """Makes a clone of a model that is cancelled while it answers its nth call; gives it with the list of its calls."""
+    """Makes a clone of a model that is canceled while it answers its nth call; gives it with the list of its calls."""
 
     def make(model, call):
         calls = []

@@ -1,4 +1,4 @@
-"""Colours brought to a reference, and pictures compared, with kornia as ComfyUI brings it."""
+"""Colors brought to a reference, and pictures compared, with kornia as ComfyUI brings it."""
 
 import json
 
@@ -26,24 +26,24 @@ def test_matching_a_picture_to_itself_changes_nothing(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_matched_colours_are_the_references(method):
+def test_matched_colors_are_the_references(method):
     image, reference = picture(1), picture(2, 30, 16)
     before, after = image, match_colors(image, reference, method)
     aim = to_lab(reference).mean((2, 3))
     assert float((to_lab(after).mean((2, 3)) - aim).norm()) < 0.2 * float((to_lab(before).mean((2, 3)) - aim).norm())
 
 
-def test_monge_kantorovich_undoes_a_recolouring():
+def test_monge_kantorovich_undoes_a_recoloring():
     image = picture(3)
     root = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.8, 0.05], [0.0, 0.05, 1.05]], dtype=torch.float64)
-    recoloured = image @ (root @ root.T) * 0.8 + 0.05
-    assert float(recoloured.min()) > 0
-    assert float(recoloured.max()) < 1
-    assert delta_e(recoloured, image)[0] > 5
-    assert delta_e(match_colors(recoloured, image, "monge_kantorovich"), image)[0] < 1
+    recolored = image @ (root @ root.T) * 0.8 + 0.05
+    assert float(recolored.min()) > 0
+    assert float(recolored.max()) < 1
+    assert delta_e(recolored, image)[0] > 5
+    assert delta_e(match_colors(recolored, image, "monge_kantorovich"), image)[0] < 1
 
 
-def test_a_latent_gets_the_colours_of_each_region_and_keeps_its_detail():
+def test_a_latent_gets_the_colors_of_each_region_and_keeps_its_detail():
     draw = torch.Generator().manual_seed(5)
     reference = torch.nn.functional.interpolate(torch.randn(2, 4, 2, 2, generator=draw), size=(40, 40))
     grain = 0.1 * torch.randn(2, 4, 40, 40, generator=draw)
@@ -66,11 +66,11 @@ def test_colors_without_contrast_leave_the_detail_as_strong_as_it_is():
 
 
 def test_excluded_pixels_do_not_count():
-    colours = torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    colors = torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     weight = (torch.arange(50) < 20).double()
-    mean, covariance = mean_and_covariance(torch.where(weight[:, None] > 0, colours, 99.0), weight)
-    assert torch.allclose(mean, colours[:20].mean(0), atol=1e-12)
-    assert torch.allclose(covariance, torch.cov(colours[:20].T, correction=0), atol=1e-12)
+    mean, covariance = mean_and_covariance(torch.where(weight[:, None] > 0, colors, 99.0), weight)
+    assert torch.allclose(mean, colors[:20].mean(0), atol=1e-12)
+    assert torch.allclose(covariance, torch.cov(colors[:20].T, correction=0), atol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)

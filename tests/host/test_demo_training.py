@@ -39,7 +39,7 @@ def test_the_pack_loads_what_was_trained(trained, family):
 
 
 @pytest.mark.parametrize("name", ["vae", "text", "eps", "flow"])
-def test_the_metadata_says_what_how_and_under_which_licence(trained, name):
+def test_the_metadata_says_what_how_and_under_which_license(trained, name):
     with safe_open(trained / f"{name}.safetensors", "pt") as file:
         metadata = file.metadata()
     assert metadata["license"] == "GPL-3.0-or-later"

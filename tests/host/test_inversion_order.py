@@ -30,8 +30,8 @@ def pictures(model, count):
     """Drawn from the distributions the model knows."""
     network = model.model.diffusion_model
     generator = torch.Generator().manual_seed(1)
-    centres = network.means[torch.randint(len(network.means), (count,), generator=generator)]
-    return (centres + network.spread * torch.randn(centres.shape, generator=generator)).float()
+    centers = network.means[torch.randint(len(network.means), (count,), generator=generator)]
+    return (centers + network.spread * torch.randn(centers.shape, generator=generator)).float()
 
 
 def round_trip(nodes, model, name, steps, cfg=1.0):

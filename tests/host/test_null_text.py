@@ -19,7 +19,7 @@ PROMPT, NEGATIVE = random_conditioning(1), random_conditioning(2)
 
 
 @pytest.fixture
-def optimise(nodes):
+def optimize(nodes):
     def run(model, inversion, cfg=CFG, rounds=3, rate=0.1, prompt=PROMPT, negative=NEGATIVE):
         out = nodes["Img2ImgNullTextOptimize"].execute(model, prompt, inversion, cfg, rounds, rate, negative).args
         return out[0], json.loads(out[1])
@@ -86,23 +86,23 @@ def stock_run(model):
 
 @pytest.mark.parametrize("family", ["eps", "flow"])
 @pytest.mark.parametrize("starts_empty", [True, False])
-def test_the_toys_picture_comes_back_ten_times_better_than_by_ddim(nodes, invert, optimise, back, family, starts_empty):
+def test_the_toys_picture_comes_back_ten_times_better_than_by_ddim(nodes, invert, optimize, back, family, starts_empty):
     model, clip, vae, example = nodes["Img2ImgDemoCheckpoint"].execute(family).args
     said, empty = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in ("a red house in summer", ""))
     latent = {"samples": vae.encode(example[..., :3])}
     inversion = invert(model, latent, steps=10, prompt=said)
     plain = error(model, back(model, inversion, said, empty), latent["samples"])
     rounds, rate = (6, 0.1) if starts_empty else (3, 0.01)
-    found, report = optimise(model, inversion, CFG, rounds, rate, said, empty if starts_empty else None)
+    found, report = optimize(model, inversion, CFG, rounds, rate, said, empty if starts_empty else None)
     ours = error(model, back(model, found, said, empty), latent["samples"])
     assert ours < plain / 10
     assert report["latent_mse"] == [pytest.approx(ours, rel=1e-3)]
 
 
-def test_the_report_says_what_it_cost(models, invert, optimise):
+def test_the_report_says_what_it_cost(models, invert, optimize):
     model = models["eps"]
     inversion = invert(model, picture(model))
-    _, report = optimise(model, inversion)
+    _, report = optimize(model, inversion)
     assert report["model_calls"] == sum(report["calls"].values())
     assert report["calls"]["guided"] == report["calls"]["conditional"] == 4
     # one to measure the memory, one for each change, and one after the last change of a step
@@ -115,33 +115,33 @@ def test_the_report_says_what_it_cost(models, invert, optimise):
     assert report["start"] == "negative"
 
 
-def test_it_leaves_the_model_as_it_was(models, invert, optimise):
+def test_it_leaves_the_model_as_it_was(models, invert, optimize):
     model = models["eps"]
     before, stock = weights_of(model), stock_run(model)
-    found = optimise(model, invert(model, picture(model)))[0]
+    found = optimize(model, invert(model, picture(model)))[0]
     assert_unharmed(model, before)
     assert torch.equal(stock_run(model), stock)
-    again = optimise(model, invert(model, picture(model)))[0]
+    again = optimize(model, invert(model, picture(model)))[0]
     assert all(torch.equal(a, b) for a, b in zip(found.embeddings, again.embeddings, strict=True))
 
 
-def test_weights_loaded_in_inference_mode_are_copied_for_the_time(invert, optimise):
+def test_weights_loaded_in_inference_mode_are_copied_for_the_time(invert, optimize):
     """As those of real checkpoints are, by a node; others are used as they are."""
     for loaded_inside in (True, False):
         with torch.inference_mode(loaded_inside):
             model = random_model("eps")
         before = weights_of(model)
         assert {weight.is_inference() for weight in tensors_of(model)} == {loaded_inside}
-        _, report = optimise(model, invert(model, picture(model)))
+        _, report = optimize(model, invert(model, picture(model)))
         assert report["memory_bytes"]["weights"] == loaded_inside * sum(w.nbytes for w in tensors_of(model))
         assert_unharmed(model, before)
 
 
 @pytest.mark.parametrize("moment", [1, 9])
-def test_cancelling_stops_at_the_next_call_and_the_next_run_is_the_same(invert, optimise, moment):
+def test_cancelling_stops_at_the_next_call_and_the_next_run_is_the_same(invert, optimize, moment):
     model = random_model("flow")
     inversion, before, stock = invert(model, picture(model)), weights_of(model), stock_run(model)
-    undisturbed = optimise(model, inversion)[0]
+    undisturbed = optimize(model, inversion)[0]
     calls, copies = [], []
 
     def cancel(apply_model, arguments):
@@ -153,7 +153,7 @@ def test_cancelling_stops_at_the_next_call_and_the_next_run_is_the_same(invert, 
     watched = model.clone()
     watched.set_model_unet_function_wrapper(cancel)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        optimise(watched, inversion)
+        optimize(watched, inversion)
     assert len(calls) == moment
     assert_unharmed(model, before)
     gc.collect()
@@ -161,36 +161,36 @@ def test_cancelling_stops_at_the_next_call_and_the_next_run_is_the_same(invert, 
     assert copies
     assert all(copy() is None or id(copy()) in own for copy in copies), "copies of weights are still in memory"
     assert torch.equal(stock_run(model), stock)
-    again = optimise(model, inversion)[0]
+    again = optimize(model, inversion)[0]
     assert all(torch.equal(a, b) for a, b in zip(again.embeddings, undisturbed.embeddings, strict=True))
 
 
-def test_an_item_of_a_batch_is_the_same_alone(models, invert, optimise, back):
+def test_an_item_of_a_batch_is_the_same_alone(models, invert, optimize, back):
     model = models["eps"]
     three = invert(model, picture(model, 3))
     path = tuple(state[1:2] for state in three.trajectory)
     one = replace(three, clean=three.clean[1:2], state=three.state[1:2], trajectory=path)
-    together, alone = (optimise(model, inversion)[0] for inversion in (three, one))
+    together, alone = (optimize(model, inversion)[0] for inversion in (three, one))
     assert together.embeddings[0].shape == (3, 7, 32)
     assert all(torch.equal(a[1:2], b) for a, b in zip(together.embeddings, alone.embeddings, strict=True))
     assert torch.allclose(back(model, together)[1:2], back(model, alone), atol=1e-4)
 
 
-def test_prompts_of_their_own_for_the_pictures_of_a_batch(models, invert, optimise):
+def test_prompts_of_their_own_for_the_pictures_of_a_batch(models, invert, optimize):
     model = models["eps"]
     three = invert(model, picture(model, 3))
     prompts = [random_conditioning(seed)[0][0] for seed in (1, 8, 9)]
-    together = optimise(model, three, prompt=[[torch.cat(prompts), {}]])[0]
+    together = optimize(model, three, prompt=[[torch.cat(prompts), {}]])[0]
     path = tuple(state[1:2] for state in three.trajectory)
     one = replace(three, clean=three.clean[1:2], state=three.state[1:2], trajectory=path)
-    alone = optimise(model, one, prompt=[[prompts[1], {}]])[0]
+    alone = optimize(model, one, prompt=[[prompts[1], {}]])[0]
     assert all(torch.equal(a[1:2], b) for a, b in zip(together.embeddings, alone.embeddings, strict=True))
 
 
-def test_a_mask_keeps_the_outside(models, invert, optimise, back):
+def test_a_mask_keeps_the_outside(models, invert, optimize, back):
     model = models["eps"]
     latent = picture(model)
-    found = optimise(model, invert(model, latent))[0]
+    found = optimize(model, invert(model, latent))[0]
     mask = torch.zeros(1, 8, 8)
     mask[:, :4] = 1
     masked, whole = (back(model, found, random_conditioning(9), mask=area) for area in (mask, None))
@@ -199,27 +199,27 @@ def test_a_mask_keeps_the_outside(models, invert, optimise, back):
     assert not torch.equal(whole[:, :, 4:], latent["samples"][:, :, 4:])
 
 
-def test_without_a_round_it_is_negative_prompt_inversion(models, invert, optimise, back):
+def test_without_a_round_it_is_negative_prompt_inversion(models, invert, optimize, back):
     """With the prompt itself as the negative prompt guidance does nothing (arXiv:2305.16807)."""
     model = models["flow"]
     inversion = invert(model, picture(model))
-    found, report = optimise(model, inversion, rounds=0, negative=None)
+    found, report = optimize(model, inversion, rounds=0, negative=None)
     assert report["start"] == "positive"
     assert report["backward_passes"] == 0
     assert torch.allclose(back(model, found), back(model, inversion, cfg=1.0), atol=1e-4)
 
 
-def test_strength_zero_has_nothing_to_optimise(models, invert, optimise, back):
+def test_strength_zero_has_nothing_to_optimize(models, invert, optimize, back):
     model = models["eps"]
     latent = picture(model)
-    found, report = optimise(model, invert(model, latent, strength=0.0))
+    found, report = optimize(model, invert(model, latent, strength=0.0))
     assert (report["model_calls"], found.embeddings) == (0, ())
     assert torch.equal(back(model, found), latent["samples"])
 
 
-def test_half_precision_gives_sound_numbers(invert, optimise, back):
+def test_half_precision_gives_sound_numbers(invert, optimize, back):
     model = random_model("eps", dtype=torch.float16)
-    found, report = optimise(model, invert(model, picture(model)))
+    found, report = optimize(model, invert(model, picture(model)))
     assert report["backward_passes"] > 0
     assert all(torch.isfinite(embedding).all() for embedding in found.embeddings)
     assert torch.isfinite(back(model, found)).all()
@@ -238,7 +238,7 @@ def tiny(config_class, latent_width=32, **shape):
     return comfy.model_patcher.ModelPatcher(model, device, offload), *prompts
 
 
-def test_a_video_transformer_works(invert, optimise, back):
+def test_a_video_transformer_works(invert, optimize, back):
     model, prompt, negative = tiny(
         comfy.supported_models.WAN21_T2V, image_model="wan2.1", model_type="t2v", dim=48, ffn_dim=64, num_heads=2,
         num_layers=1, text_dim=32, freq_dim=32, in_dim=16, out_dim=16, patch_size=(1, 2, 2), text_len=7,
@@ -246,11 +246,11 @@ def test_a_video_transformer_works(invert, optimise, back):
     latent = picture(model)
     assert latent["samples"].ndim == 5
     inversion = invert(model, latent, prompt=prompt, negative=negative)
-    _, report = optimise(model, inversion, prompt=prompt, negative=negative)
+    _, report = optimize(model, inversion, prompt=prompt, negative=negative)
     assert report["losses"][0]["last"][0] < report["losses"][0]["first"][0]
 
 
-def test_a_model_that_overwrites_what_gradients_need_is_refused(invert, optimise):
+def test_a_model_that_overwrites_what_gradients_need_is_refused(invert, optimize):
     model, prompt, negative = tiny(
         comfy.supported_models.Flux, image_model="flux", in_channels=16, out_channels=16, patch_size=2, vec_in_dim=16,
         context_in_dim=32, hidden_size=48, mlp_ratio=2.0, num_heads=2, depth=1, depth_single_blocks=1,
@@ -258,20 +258,20 @@ def test_a_model_that_overwrites_what_gradients_need_is_refused(invert, optimise
     )  # fmt: skip
     inversion, before = invert(model, picture(model), prompt=prompt, negative=negative), weights_of(model)
     with pytest.raises(ValueError, match=r"model: ComfyUI runs Flux .* use the method exact or pinned"):
-        optimise(model, inversion, prompt=prompt, negative=negative)
+        optimize(model, inversion, prompt=prompt, negative=negative)
     assert_unharmed(model, before)
 
 
-def test_too_little_memory_is_said_before_anything_is_done(invert, optimise):
+def test_too_little_memory_is_said_before_anything_is_done(invert, optimize):
     model = random_model("eps")
     inversion, before = invert(model, picture(model)), weights_of(model)
     model.model.memory_usage_factor = 1e9  # what the host takes a model to need for each pixel
     with pytest.raises(ValueError, match=r"needs .* GB for weights, .* GB are free .* use a smaller picture"):
-        optimise(model, inversion)
+        optimize(model, inversion)
     assert_unharmed(model, before)
 
 
-def test_bad_input_is_refused_with_a_way_out(models, invert, optimise):
+def test_bad_input_is_refused_with_a_way_out(models, invert, optimize):
     model = models["eps"]
     latent = picture(model)
     for inversion, options, words in (
@@ -283,7 +283,7 @@ def test_bad_input_is_refused_with_a_way_out(models, invert, optimise):
         (invert(models["flow"], latent), {}, "another family"),
     ):
         with pytest.raises(ValueError, match=words):
-            optimise(model, inversion, **options)
+            optimize(model, inversion, **options)
     video = models["video flow"]
     with pytest.raises(ValueError, match="changes nothing in its answer"):
-        optimise(video, invert(video, picture(video)))
+        optimize(video, invert(video, picture(video)))

@@ -1,4 +1,4 @@
-"""Bad input and cancelled runs: a clear word or a sound picture, and a server that works on as before."""
+"""Bad input and canceled runs: a clear word or a sound picture, and a server that works on as before."""
 
 import shutil
 
@@ -140,7 +140,7 @@ def test_cancelling_half_way_leaves_the_next_run_bit_identical(server, prompt, l
     assert run.interrupted
     reached = max(event["data"]["value"] for event in run.events if event["type"] == "progress")
     assert 5 <= reached < 500
-    # The cancelled run had other sigmas, so nothing of the sampler's is left in ComfyUI's cache.
+    # The canceled run had other sigmas, so nothing of the sampler's is left in ComfyUI's cache.
     assert latent_of(prompt).equal(undisturbed)
 
 

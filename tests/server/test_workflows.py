@@ -131,7 +131,7 @@ def test_it_runs(server, load_workflow, drawing, name):
     for node in savers(prompt):
         images = server.images(run, node)
         assert images
-        assert all(low < high for image in images for low, high in image.getextrema()), "a picture of one colour"
+        assert all(low < high for image in images for low, high in image.getextrema()), "a picture of one color"
     assert not any(text.startswith(("{", "[")) for text in run.texts), "an artist reads pictures and panels, not JSON"
 
 

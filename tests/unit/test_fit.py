@@ -82,14 +82,14 @@ def test_padding_agrees_with_numpy_however_far_it_reaches(fill, size):
     assert np.array_equal(fitting.apply_fit(image, plan)[0].numpy(), np.pad(image.numpy(), widths, mode=fill))
 
 
-def test_plain_fills_have_their_colour():
+def test_plain_fills_have_their_color():
     image = picture(10, 40)
-    for fill, colours in (("black", torch.zeros(2, 3)), ("mean", image.mean(dim=(1, 2)))):
+    for fill, colors in (("black", torch.zeros(2, 3)), ("mean", image.mean(dim=(1, 2)))):
         fitted, mask = fitting.apply_fit(image, fitting.plan_fit(10, 40, fill=fill))
         for item in range(2):
             padding = fitted[item][mask[item] == 1]
             assert len(padding) == 6 * 40
-            assert torch.equal(padding, colours[item].expand_as(padding))
+            assert torch.equal(padding, colors[item].expand_as(padding))
 
 
 def test_lanczos_is_pillows_without_an_8_bit_round_trip():

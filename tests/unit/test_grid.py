@@ -2,7 +2,7 @@
 
 import pytest
 from img2img_studio.core.grid import Axis, Cell, count_marks, distinct, parse_axis, plan_cells, run_of
-from img2img_studio.core.sheet import labelled_grid
+from img2img_studio.core.sheet import labeled_grid
 from PIL import Image
 
 SHARED = Cell(0.6, 7.5, 20, "euler", "normal", 1)
@@ -36,7 +36,7 @@ def test_axis_values(name, text, values):
         ("cfg", "1, x", "row_values: 'x' at character 4"),
         ("cfg", "", "row_values is empty"),
         ("prompt", " \n", "row_values is empty"),
-        ("colour", "red", "an axis must be one of"),
+        ("color", "red", "an axis must be one of"),
     ],
 )
 def test_wrong_values_are_refused_with_their_place(name, text, message):
@@ -77,10 +77,10 @@ def test_marks_are_counted_for_each_value():
 
 @pytest.mark.parametrize("size", [(64, 64), (512, 300), (40, 200)])
 def test_a_sheet_says_where_each_picture_lies(size):
-    colours = [(40 * n, 255 - 40 * n, 128) for n in range(6)]
-    pictures = [Image.new("RGB", size, colour) for colour in colours]
+    colors = [(40 * n, 255 - 40 * n, 128) for n in range(6)]
+    pictures = [Image.new("RGB", size, color) for color in colors]
     long = "a prompt that is far too long for its heading, and goes on and on and on"
-    sheet, boxes = labelled_grid(pictures, ["sigma 1"] * 6, ["strength 0.3", long], ["a", "b", long], "rows / columns")
-    for (left, top, width, height), colour in zip(boxes, colours, strict=True):
+    sheet, boxes = labeled_grid(pictures, ["sigma 1"] * 6, ["strength 0.3", long], ["a", "b", long], "rows / columns")
+    for (left, top, width, height), color in zip(boxes, colors, strict=True):
         x, y = round((left + width / 2) * sheet.width), round((top + height / 2) * sheet.height)
-        assert sheet.getpixel((x, y)) == colour
+        assert sheet.getpixel((x, y)) == color

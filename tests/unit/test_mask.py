@@ -59,7 +59,7 @@ def test_a_soft_mask_frees_lighter_pixels_earlier():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 3), (16, 16), (33, 20)])
-def test_fill_of_one_colour_is_that_colour(size):
+def test_fill_of_one_color_is_that_color(size):
     picture = torch.full((2, 3, *size), 0.3)
     mask = (torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     mask[..., 0, 0] = 0

@@ -1,4 +1,4 @@
-"""Null-text optimisation on a guided model whose best embedding is known."""
+"""Null-text optimization on a guided model whose best embedding is known."""
 
 import math
 from itertools import pairwise

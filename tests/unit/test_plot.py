@@ -57,16 +57,16 @@ def test_signal_is_alpha_bar_and_its_flow_twin():
     )
 
 
-def painted(image, colour: str) -> np.ndarray:
-    """Where the picture has a colour, give or take the smoothing of edges."""
-    return (np.abs(np.asarray(image, dtype=int) - ImageColor.getrgb(colour)) < 60).all(axis=-1)
+def painted(image, color: str) -> np.ndarray:
+    """Where the picture has a color, give or take the smoothing of edges."""
+    return (np.abs(np.asarray(image, dtype=int) - ImageColor.getrgb(color)) < 60).all(axis=-1)
 
 
 @pytest.mark.parametrize("schedule", [flow_schedule(), exploding_schedule()])
-@pytest.mark.parametrize(("colour", "name"), [(plot.BARS, "steps"), (plot.SIGNAL, "signal")])
-def test_bars_are_as_tall_as_their_numbers(schedule, colour, name):
+@pytest.mark.parametrize(("color", "name"), [(plot.BARS, "steps"), (plot.SIGNAL, "signal")])
+def test_bars_are_as_tall_as_their_numbers(schedule, color, name):
     figures = figures_for(schedule, TENTHS[2:])
-    columns = painted(plot.draw_strengths(figures, ""), colour)[600:].sum(axis=0)
+    columns = painted(plot.draw_strengths(figures, ""), color)[600:].sum(axis=0)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], columns > 0, [0]]))).reshape(-1, 2)
     heights = np.array([np.median(columns[start:end]) for start, end in edges])
     values = np.array(getattr(figures, name))

@@ -7,7 +7,7 @@ from img2img_studio.core.restore import restore_detail, window_mean
 
 @pytest.fixture
 def original():
-    """Coarse colours with a fine grain on them, [2, 48, 40, 3] in 0..1."""
+    """Coarse colors with a fine grain on them, [2, 48, 40, 3] in 0..1."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(2, 3, 8, 8, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, (48, 40), mode="bicubic").movedim(1, -1).clamp(0.1, 0.9)
@@ -38,7 +38,7 @@ def test_a_faint_edit_is_carried_over_as_well(original, decoded):
 
 @pytest.mark.parametrize("radius", [6, 21])
 def test_a_change_of_light_is_carried_over_to_the_original(original, decoded, radius):
-    """A map of colours that is the same everywhere: the grain comes back with the light of the edit."""
+    """A map of colors that is the same everywhere: the grain comes back with the light of the edit."""
     matrix = torch.tensor([[0.5, 0.1, 0.0], [0.0, 0.6, 0.05], [0.05, 0.0, 0.4]])
     edited, wanted = (picture @ matrix + 0.05 for picture in (decoded, original))
     restored = restore_detail(original, edited, decoded, radius)

@@ -26,8 +26,8 @@ def pixels(attributes, seed, size=128):
 
 
 def object_mask(attributes, seed):
-    """Where the picture depends on the object's colour."""
-    red, blue = (pixels(replace(attributes, colour=colour), seed) for colour in ("red", "blue"))
+    """Where the picture depends on the object's color."""
+    red, blue = (pixels(replace(attributes, color=color), seed) for color in ("red", "blue"))
     return np.abs(red - blue).sum(axis=2) > 0
 
 
@@ -41,11 +41,11 @@ def test_the_object_keeps_its_place_at_other_times_and_seasons(kind):
                 np.testing.assert_array_equal(object_mask(Attributes(time, season, kind=kind), seed), mask)
 
 
-def test_a_colour_edit_changes_nothing_but_the_object():
+def test_a_color_edit_changes_nothing_but_the_object():
     for seed in SEEDS:
         mask = object_mask(PLAIN, seed)
-        for colour in OBJECT:
-            changed = np.abs(pixels(replace(PLAIN, colour=colour), seed) - pixels(PLAIN, seed)).sum(axis=2) > 0
+        for color in OBJECT:
+            changed = np.abs(pixels(replace(PLAIN, color=color), seed) - pixels(PLAIN, seed)).sum(axis=2) > 0
             assert not (changed & ~mask).any()
 
 
@@ -123,5 +123,5 @@ def test_the_example_is_held_out():
 
 
 def test_an_unknown_value_is_refused_by_name():
-    with pytest.raises(ValueError, match="colour is 'pink'; it must be one of red"):
-        Attributes(colour="pink")
+    with pytest.raises(ValueError, match="color is 'pink'; it must be one of red"):
+        Attributes(color="pink")

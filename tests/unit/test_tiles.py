@@ -51,12 +51,12 @@ def test_tiles_that_disagree_fade_into_each_other():
     out = blended(plane, grid, lambda tiles, _: tiles + next(levels), at_once=1)[0, 0, 8]
     steps = out.diff()
     assert bool((steps >= -1e-6).all())
-    assert float(steps.max()) < 0.25  # of a jump of 1 between neighbours
+    assert float(steps.max()) < 0.25  # of a jump of 1 between neighbors
     assert float(out[0]) == 0.0
     assert float(out[-1]) == len(grid) - 1
 
 
-def test_neighbours_see_the_same_noise_where_they_overlap():
+def test_neighbors_see_the_same_noise_where_they_overlap():
     noise = torch.randn(1, 4, 48, 48)
     grid = plan_tiles(48, 48, 32, 16)
     (first, second) = list(grid)[:2]

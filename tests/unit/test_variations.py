@@ -21,7 +21,7 @@ def test_an_item_beyond_the_list_is_refused():
         plan_variations(1, range(4), [0.5], 4)
 
 
-def test_batches_hold_neighbours_of_one_strength():
+def test_batches_hold_neighbors_of_one_strength():
     items = [Variation(0, seed, strength) for seed, strength in enumerate([0.5, 0.5, 0.5, 0.7, 0.5])]
     assert [[item.seed for item in batch] for batch in batches(items, 2)] == [[0, 1], [2], [3], [4]]
     assert list(batches([], 2)) == []

@@ -13,10 +13,6 @@ BRITISH = re.compile(
 )
 # Words that users may write, and that are understood: the toy's, and one for the search of nodes.
 UNDERSTOOD = {"demo/scene.py": {"colour"}, "nodes/image.py": {"colour"}}
-    "demo/scene.py": {"colour"},
-    "nodes/image.py": {"colour"},
-    "tests/unit/test_spelling.py": None,
-}  # None: all of them
 KINDS = {".py", ".md", ".js", ".mjs", ".css", ".toml", ".yml"}
 SHIPPED = [*ROOT.glob("workflows/*.json"), *ROOT.glob("subgraphs/*.json")]
 FOLDERS = (

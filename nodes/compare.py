@@ -60,7 +60,7 @@ class StrengthPlot(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, strengths: str | None = None) -> bool | str:
-        return inputs.readable(parse_strengths, strengths)
+        return inputs.readable("strengths", parse_strengths, strengths)
 
     @classmethod
     def execute(

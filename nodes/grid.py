@@ -69,6 +69,7 @@ class StrengthGrid(io.ComfyNode):
             node_id="Img2ImgStrengthGrid",
             display_name="Strength Grid (XY plot)",
             category="img2img/compare",
+            folded=["marks"],
             search_aliases=["XY plot", "xyz plot", "grid", "compare samplers", "contact sheet", "parameter sweep"],
             description="Repaints one picture with every pair of two settings and shows them as a labeled table. "
             "Equal cells run once.",

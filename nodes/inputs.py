@@ -26,16 +26,17 @@ class Schema(io.Schema):
 
     search_aliases: words under which the search finds the node (0.11)
     folded:         names of inputs that few people need, folded away as "advanced" (0.10), as `measure` and
-                    `step_count` are in every node
+                    `step_count` are in every node; they stand last, of the required and of the optional ones
     """
 
     search_aliases: list[str] = field(default_factory=list)
     folded: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for entry in self.inputs:
-            if entry.id in (*self.folded, "measure", "step_count"):
-                entry.extra_dict = {**entry.extra_dict, "advanced": True}
+        rare = [entry for entry in self.inputs if entry.id in (*self.folded, "measure", "step_count")]
+        for entry in rare:
+            entry.extra_dict = {**entry.extra_dict, "advanced": True}
+        self.inputs = [entry for entry in self.inputs if entry not in rare] + rare
 
 
 def model() -> io.Model.Input:
@@ -204,12 +205,15 @@ def think() -> io.Int.Input:
     )
 
 
-def readable(parse: Callable[[str], object], text: str | None) -> bool | str:
-    """For ``validate_inputs``: True where a text can be parsed or comes through a link (None), else what is wrong."""
+def readable(name: str, parse: Callable[[str], object], text: str | None) -> bool | str:
+    """For ``validate_inputs``: True where a text can be parsed or comes through a link (None), else what is wrong.
+
+    ComfyUI says the name of the input before it.
+    """
     try:
         parse(text or "")
     except ValueError as error:
-        return str(error)
+        return str(error).removeprefix(f"{name}: ")
     return True
 
 

@@ -161,7 +161,7 @@ class ProgressiveRefine(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, strengths: str | None = None) -> bool | str:
-        return inputs.readable(parse_strengths, strengths)
+        return inputs.readable("strengths", parse_strengths, strengths)
 
     @classmethod
     def execute(

@@ -21,6 +21,12 @@ def test_what_is_folded_away_can_be_left_alone(nodes):
     assert folded > 20
 
 
+def test_what_is_folded_away_stands_last(nodes):
+    for name, node in nodes.items():
+        folded = [bool(entry.as_dict().get("advanced")) for entry in node.GET_SCHEMA().inputs]
+        assert folded == sorted(folded), name
+
+
 def test_every_folded_input_exists(nodes):
     for name, node in nodes.items():
         schema = node.GET_SCHEMA()

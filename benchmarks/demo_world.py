@@ -58,14 +58,33 @@ def quality_of_the_vae(ceiling: Ceiling) -> str:
     )
 
 
-def what_is_painted(toys: list[world.Toy], judge: reader.Reader, ceiling: Ceiling, count: int) -> str:
-    """How often text to image shows what was asked for, and how often the reader is right about true drawings."""
+Shown = dict[str, tuple[torch.Tensor, list[world.Scene]]]
+"""Pictures and what they should show, by where they come from."""
+
+
+def shown_by(toys: list[world.Toy], ceiling: Ceiling, count: int) -> Shown:
+    """The drawings, the same after the autoencoder, and what each family paints for the prompts of `count` scenes."""
     scenes = world.held_out(count)
-    shown = {
+    return {
         f"{len(ceiling.scenes)} scenes as drawn": (ceiling.drawings, ceiling.scenes),
         "the same through the autoencoder": (ceiling.again, ceiling.scenes),
         **{f"painted by {toy.family}": (toy.painted(scenes, PAINT_CFG, PAINT_STEPS), scenes) for toy in toys},
     }
+
+
+def strength_of_edges(shown: Shown) -> str:
+    """How sharp flat scenes are, beside the drawn ones: only there is every edge one of the drawing."""
+    found = []
+    for pictures, scenes in shown.values():
+        flat = torch.tensor([attributes.style == "flat" for attributes, _ in scenes])
+        found.append(world.mean_gradient(pictures[flat]))
+    return "Edges of flat scenes, their mean gradient over that of the drawn ones:\n\n" + table(
+        list(shown)[1:], [[f"{one / found[0]:.2f}" for one in found[1:]]]
+    )
+
+
+def what_is_painted(shown: Shown, judge: reader.Reader, count: int) -> str:
+    """How often text to image shows what was asked for, and how often the reader is right about true drawings."""
     rows = []
     for name, (pictures, asked) in shown.items():
         shares = reader.accuracy(judge, pictures, [attributes for attributes, _ in asked])
@@ -214,8 +233,9 @@ def main() -> None:
         ceiling = Ceiling.of(toys[0], chosen.scenes)
         parts = [quality_of_the_vae(ceiling)]
         print(parts[0], flush=True)
-        parts.append(what_is_painted(toys, judge, ceiling, chosen.prompts))
-        print(parts[1], flush=True)
+        shown = shown_by(toys, ceiling, chosen.prompts)
+        parts += [strength_of_edges(shown), what_is_painted(shown, judge, chosen.prompts)]
+        print(*parts[1:], sep="\n", flush=True)
         text, courses = course_of_strength(toys, judge, chosen.edits)
         parts += [text, speed(toys)]
     print(*parts[-2:], sep="\n", flush=True)

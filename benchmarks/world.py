@@ -47,6 +47,11 @@ def decibels(a: torch.Tensor, b: torch.Tensor) -> float:
     return -10 * math.log10(max(mse(a, b), 10 ** (-AS_GOOD_AS_EQUAL / 10)))
 
 
+def mean_gradient(pictures: torch.Tensor) -> float:
+    """How strong edges are: the mean absolute difference of neighboring pixels of IMAGE [n, H, W, 3]."""
+    return sum(float(pictures.diff(dim=axis).abs().mean()) for axis in (1, 2))
+
+
 @dataclass(frozen=True)
 class Edit:
     """A scene, and what it becomes when the attributes `names` change; both in the layout of `seed`."""

@@ -1,8 +1,9 @@
 """Train the demo checkpoint from nothing, `python -m nox -s train`: pictures, autoencoder, text encoder and denoisers.
 
 Every stage is seeded and keeps what it has done in the work folder, so that an interrupted run goes on where it
-was. A stage ends after its number of steps or its minutes, whichever comes first. The models are ComfyUI's own
-classes; their shapes travel in the metadata of the written safetensors files, where the loader reads them.
+was; `--from-shipped` begins with the weights of this folder and trains them on. A stage ends after its number of steps
+or its minutes, whichever comes first. The models are ComfyUI's own classes; their shapes travel in the metadata of the
+written safetensors files, where the loader reads them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DEMO = Path(__file__).resolve().parent
 
 BUDGETS = {
     "autoencoder": Budget(steps=20_000, minutes=27, batch=4, learning_rate=1e-3),
-    "decoder": Budget(steps=20_000, minutes=30, batch=4, learning_rate=6e-4),
+    "sharper": Budget(steps=20_000, minutes=70, batch=4, learning_rate=8e-4),
     "eps": Budget(steps=40_000, minutes=69, batch=16, learning_rate=6e-4),
     "flow": Budget(steps=20_000, minutes=54, batch=16, learning_rate=5e-4),
 }
@@ -32,6 +33,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=DEMO.parent / ".cache" / "demo", help="folder for what is kept")
     parser.add_argument("--out", type=Path, default=DEMO, help="folder for the safetensors files")
     parser.add_argument("--stage", choices=["all", *BUDGETS], default="all", help="run up to a stage, or all of them")
+    parser.add_argument("--from-shipped", action="store_true", help="train the weights of this folder on")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--scenes", type=int, default=20_000, help="pictures the autoencoder learns from")
     parser.add_argument("--encoded", type=int, default=9_000, help="of these, the pictures the denoisers learn from")
@@ -55,19 +57,24 @@ def main() -> None:
         budget.minutes = getattr(chosen, f"{name}_minutes")
 
     pictures = training.rendered(chosen.scenes, chosen.work)
-    vae = training.train_autoencoder(pictures, BUDGETS["autoencoder"], chosen.work)
-    training.calibrate(vae, pictures)
+    if chosen.from_shipped:
+        vae = training.shipped_autoencoder()
+    else:
+        vae = training.train_autoencoder(pictures, BUDGETS["autoencoder"], chosen.work)
+        training.calibrate(vae, pictures)
     if chosen.stage == "autoencoder":
         return
+    vae = training.sharpen(vae, pictures, BUDGETS["sharper"], chosen.work)
+    if chosen.stage == "sharper":
+        return
     latents = training.encoded(vae, pictures[: chosen.encoded], chosen.work)
-    vae = training.train_decoder(vae, pictures, BUDGETS["decoder"], chosen.work)
-    if chosen.stage == "decoder":
-        return
-    eps = training.train_denoiser(training.Family("eps"), latents, vae, BUDGETS["eps"], chosen.work)
-    if chosen.stage == "eps":
-        return
-    flow = training.train_denoiser(
-        training.Family("flow"), latents, vae, BUDGETS["flow"], chosen.work, eps.state_dict()
-    )
-    if chosen.stage == "all":
-        training.export(vae, {"eps": eps, "flow": flow}, chosen.work, chosen.out)
+    denoisers: dict[str, torch.nn.Module] = {}
+    for name in ("eps", "flow"):
+        start = denoisers["eps"].state_dict() if denoisers else None
+        if chosen.from_shipped:
+            start = training.shipped(name)
+        family = training.Family(name)
+        denoisers[name] = training.train_denoiser(family, latents, vae, BUDGETS[name], chosen.work, start)
+        if chosen.stage == name:
+            return
+    training.export(vae, denoisers, chosen.work, chosen.out, chosen.from_shipped)

@@ -1,4 +1,4 @@
-"""The stages that make the demo checkpoint, on ComfyUI's own classes: autoencoder, decoder, denoisers, and the files.
+"""The stages that make the demo checkpoint, on ComfyUI's own classes: autoencoder, denoisers, and the files.
 
 ComfyUI picks its device and its attention while it is imported, so demo/train.py imports this file once both are set.
 """
@@ -15,16 +15,19 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.taesd.taesd import TAESD
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from . import scene as world
 from .fit import DEVICE, Budget, Fit
 from .models import LATENT_SCALE, TEXT_CONFIG, UNET_CONFIG, Family, TextEncoder, initialize
 
+HERE = Path(__file__).resolve().parent
 SIZE = 128
 CROP = 64
 LATENT_NOISE = 0.04  # the decoder learns with this much noise, so that a denoiser's small errors stay small
+FINE_NOISE = 0.025  # with less of it the latents can carry more
 LEAVE_OUT = 0.12  # chance that a caption leaves an attribute unsaid
 EMPTY_PROMPTS = 0.12  # share of empty prompts, for classifier-free guidance
 
@@ -91,7 +94,9 @@ def autoencoder_sheet(model: TAESD, path: Path) -> None:
     again = model.decode(model.encode(pixels)).clamp(-1, 1)
     psnr = -10 * ((again - pixels) / 2).square().mean(dim=(1, 2, 3)).log10()
     by_style = {s: round(psnr[[a.style == s for a in attributes]].mean().item(), 2) for s in world.STYLES}
-    tqdm.write(f"held-out PSNR {psnr.mean().item():.2f} dB, {by_style}")
+    flat = [a.style == "flat" for a in attributes]
+    drawn, kept = (sum(part[flat].abs().mean().item() for part in edges(shown)) for shown in (pixels, again))
+    tqdm.write(f"held-out PSNR {psnr.mean().item():.2f} dB, {by_style}; edges of flat scenes x {kept / drawn:.3f}")
     as_picture(torch.cat([pixels[:10], again[:10], pixels[10:20], again[10:20]]), 10).save(path)
 
 
@@ -111,19 +116,45 @@ def train_autoencoder(pictures: np.ndarray, budget: Budget, work: Path) -> TAESD
     return Fit("autoencoder", model, budget, work).run(loss, autoencoder_sheet)
 
 
-def train_decoder(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
-    """The decoder of a calibrated autoencoder alone: sharper pictures from the same latents."""
-    model = copy.deepcopy(model).requires_grad_(False)
-    model.taesd_decoder.requires_grad_(True)
+def shipped(name: str) -> dict[str, torch.Tensor]:
+    """The weights of this folder, in full precision."""
+    return {key: value.float() for key, value in load_file(HERE / f"{name}.safetensors").items()}
+
+
+def shipped_autoencoder() -> TAESD:
+    """The autoencoder of this folder."""
+    model = TAESD()
+    model.load_state_dict(shipped("vae"))
+    return model
+
+
+def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences of neighbors, down and to the right."""
+    return pictures.diff(dim=-2), pictures.diff(dim=-1)
+
+
+def sharpen(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
+    """Both halves of a calibrated autoencoder trained on: its edges count too, and its latents stay what they mean.
+
+    Held near those that it began with, they are still read by denoisers which learned from those.
+    """
+    before = copy.deepcopy(model).eval().requires_grad_(False)
+    model = copy.deepcopy(model).requires_grad_(True)
+    for number in (model.vae_scale, model.vae_shift):
+        number.requires_grad_(False)
 
     def loss(model: TAESD, step: int) -> torch.Tensor:
         pixels = random_crops(pictures, budget.batch, step)
+        latent = model.encode(pixels).float()
         with torch.no_grad():
-            latent = model.encode(pixels).float()
-        noise = LATENT_NOISE / LATENT_SCALE * noise_like(latent, step)
-        return picture_error(model.decode(latent + noise).float() - pixels)
+            drift_from = before.encode(pixels).float()
+        noise = FINE_NOISE / LATENT_SCALE * noise_like(latent, step)
+        error = model.decode(latent + noise).float() - pixels
+        blur = sum(part.abs().mean() for part in edges(error))
+        drift = (LATENT_SCALE * (latent - drift_from)).square().mean()
+        return picture_error(error) + 0.02 * blur + 0.03 * drift
 
-    return Fit("decoder", model, budget, work).run(loss, autoencoder_sheet)
+    return Fit("sharper", model, budget, work).run(loss, autoencoder_sheet)
 
 
 @torch.no_grad()
@@ -219,22 +250,32 @@ def write(path: Path, state: dict[str, torch.Tensor], what: str, how: str, confi
     tqdm.write(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def steps_done(name: str, work: Path) -> str:
-    """What the metadata tells of a finished stage."""
-    state = torch.load(work / f"{name}.pt", map_location="cpu")
-    return f"{name}: {state['step']} steps in {state['spent'] / 60:.0f} minutes on {DEVICE.type}"
+def history(file: str, stages: tuple[str, ...], work: Path, from_shipped: bool) -> str:
+    """What the metadata tells of the stages that made a file; after what the shipped one tells, if it began there."""
+    told = []
+    if from_shipped:
+        with safe_open(HERE / f"{file}.safetensors", "pt") as shipped_file:
+            told.append(shipped_file.metadata()["training"])
+    for stage in stages:
+        state = torch.load(work / f"{stage}.pt", map_location="cpu")
+        told.append(f"{stage}: {state['step']} steps in {state['spent'] / 60:.0f} minutes on {DEVICE.type}")
+    return "; ".join(told)
 
 
-def export(vae: TAESD, denoisers: dict[str, torch.nn.Module], work: Path, out: Path) -> None:
+def export(
+    vae: TAESD, denoisers: dict[str, torch.nn.Module], work: Path, out: Path, from_shipped: bool = False
+) -> None:
     """Write one safetensors file per model, the example drawing and the sample sheet."""
-    how = f"{steps_done('autoencoder', work)}; {steps_done('decoder', work)}"
-    write(out / "vae.safetensors", vae.state_dict(), "TAESD-shaped autoencoder of the demo world", how, {})
+    stages = ("sharper",) if from_shipped else ("autoencoder", "sharper")
+    how = {"vae": history("vae", stages, work, from_shipped)}
+    how |= {name: history(name, (name,), work, from_shipped) for name in denoisers}
+    write(out / "vae.safetensors", vae.state_dict(), "TAESD-shaped autoencoder of the demo world", how["vae"], {})
     text = TextEncoder()
-    how = "none: random, fixed by a seed"
-    write(out / "text.safetensors", text.state(), "text encoder of the demo world", how, TEXT_CONFIG)
+    frozen = "none: random, fixed by a seed"
+    write(out / "text.safetensors", text.state(), "text encoder of the demo world", frozen, TEXT_CONFIG)
     for name, model in denoisers.items():
         what = f"{name} denoiser of the demo world, a toy"
-        write(out / f"{name}.safetensors", model.state_dict(), what, steps_done(name, work), UNET_CONFIG)
+        write(out / f"{name}.safetensors", model.state_dict(), what, how[name], UNET_CONFIG)
     world.scene(world.Attributes(), world.EXAMPLE_SEED).save(out / "drawing.png", optimize=True)
     world.scene(world.Attributes(kind="car"), world.CAR_SEED, 512).save(out / "car.png", optimize=True)
     with torch.no_grad():

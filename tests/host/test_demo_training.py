@@ -8,8 +8,9 @@ import torch
 from img2img_studio import host
 from img2img_studio.dev.comfyui import ROOT, find
 from safetensors import safe_open
+from safetensors.torch import load_file
 
-STEPS = {"autoencoder": 1, "decoder": 1, "eps": 2, "flow": 1}
+STEPS = {"autoencoder": 1, "sharper": 1, "eps": 2, "flow": 1}
 FEW = ["--threads=1", "--scenes=20", "--encoded=20", *(f"--{stage}-steps={steps}" for stage, steps in STEPS.items())]
 
 
@@ -53,3 +54,10 @@ def test_a_second_run_goes_on_where_the_first_was(trained):
     after = torch.load(trained / "eps.pt", map_location="cpu")
     assert (before["step"], after["step"]) == (2, 3)
     assert after["spent"] > before["spent"]
+
+
+def test_training_the_shipped_weights_on_begins_where_they_are(tmp_path):
+    train(tmp_path, "--from-shipped", "--stage=sharper")
+    shipped = load_file(ROOT / "demo" / "vae.safetensors")
+    for name, weight in torch.load(tmp_path / "sharper.pt", map_location="cpu")["average"].items():
+        torch.testing.assert_close(weight, shipped[name].float(), rtol=0, atol=2e-3)

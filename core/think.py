@@ -1,39 +1,38 @@
 """Thinking at a mask: inner rounds that let what is painted hear what stands around it.
 
 A model without inpaint training sees the surroundings at every step, but what it has painted so far holds it back.
-A round takes the step down and goes back up with fresh noise, so that the next answer is given anew, now knowing both.
+A round forgets all of the state but the model's answer, and tells the model how far off it was where the truth is
+known, so that the next answer is given anew, now knowing both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
+
+Ask = Callable[[Tensor], Tensor]
 
 
 def think(
-    denoise: Callable[[Tensor], Tensor],
-    x: Tensor,
-    levels: tuple[float, float],
-    noises: list[Tensor],
-    flow: bool,
-) -> Tensor:
-    """Resampling (RePaint, arXiv:2201.09865, algorithm 1): the model's answer after some rounds.
+    ask: Ask, noised: Callable[[Tensor, Tensor], Tensor], x: Tensor, original: Tensor, mask: Tensor,
+    noises: Sequence[Tensor], push: float = 1.0,
+) -> Tensor:  # fmt: skip
+    """The model's answer after some rounds of Langevin dynamics that both sides of the mask take part in.
 
-    x:       [B, C, ...] the state at the upper level; changed in place, so that the sampler steps on from it
-    levels:  sigma of the state, and of the level a round goes down to; both above 0
-    noises:  unit noise of each round, of the shape of ``x``
-    flow:    whether the state's signal falls as 1 - sigma
-    returns: denoise(x) for the state that the last round left
+    LanPaint (arXiv:2502.03491, sec. 4): outside the mask the state is drawn to the original, and away from the answer
+    by ``push`` times the answer's error. Its steps here are so long that nothing of the old state is left, which won.
+
+    ask:      a state -> the model's answer about all of it, inside and outside of the mask
+    noised:   a clean latent and unit noise -> the state at the present level
+    x:        [B, C, ...] the state; changed in place, so that the sampler steps on from it
+    original: [B, C, ...] the clean latent, known outside the mask
+    mask:     1 where it is painted, 0 where it is known; broadcast to ``x``
+    noises:   unit noise of each round, of the shape of ``x``
+    returns:  ask(x) inside and the original outside, for the state that the last round left
     """
-    sigma, lower = levels
     for noise in noises:
-        x.copy_(noised_again(x + (1 - lower / sigma) * (denoise(x) - x), noise, levels, flow))
-    return denoise(x)
-
-
-def noised_again(x: Tensor, noise: Tensor, levels: tuple[float, float], flow: bool) -> Tensor:
-    """A state from the lower of two levels back up at the upper one, by as much noise as lies between them."""
-    sigma, lower = levels
-    signal = (1 - sigma) / (1 - lower) if flow else 1.0
-    return signal * x + (sigma**2 - (signal * lower) ** 2) ** 0.5 * noise
+        answer = ask(x)
+        x.copy_(noised(torch.lerp(original + push * (original - answer), answer, mask), noise))
+    return torch.lerp(original, ask(x), mask)

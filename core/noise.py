@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ class NoisedRecord:
     digest: of the samples it was written with; the record counts only while they are unchanged
     state:  the samples in the model's own space where a run was left part-way, None for freshly noised ones
     inverted: the noise was not drawn but found, and the picture is in it
+    space:  the name of the latent space that the model works in, empty where it is not known
     """
 
     clean: Tensor
@@ -38,6 +40,7 @@ class NoisedRecord:
     digest: str
     state: Tensor | None = None
     inverted: bool = False
+    space: str = ""
 
 
 def digest(tensor: Tensor) -> str:
@@ -116,7 +119,30 @@ class StepNoise:
     def _drawn(self, interval: Interval) -> Tensor:
         """The noise of a step, [B, C, ...], on the CPU."""
         seeds = [stream_seed(*key, self.stream, *interval) for key in self.keys]
-        return torch.stack([torch.randn(self.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        return torch.stack([_unit(self.shape, seed) for seed in seeds])
+
+
+FrameNoise = Literal["clip", "per frame", "constant"]
+FRAME_NOISES: tuple[FrameNoise, ...] = get_args(FrameNoise)
+
+
+def noise_of_frames(noise: Tensor, kind: FrameNoise, keys: Sequence[ItemKey]) -> Tensor:
+    """The noise of clips [B, C, T, H, W], where one draw for each whole clip is not what is wanted.
+
+    noise: the one draw, which ``clip`` leaves as it is
+    kind:  ``per frame`` draws every frame from (seed, item, frame), so that it has its noise in a clip of any length;
+           ``constant`` gives every frame the noise of the first one
+    keys:  (seed, item) of each clip
+    """
+    if kind == "per frame":
+        seeds = [[stream_seed(*key, "frame", frame) for frame in range(noise.shape[2])] for key in keys]
+        frames = [[_unit(noise[0, :, 0].shape, seed) for seed in clip] for clip in seeds]
+        return torch.stack([torch.stack(clip, 1) for clip in frames]).to(noise)
+    return noise[:, :, :1].expand_as(noise).clone() if kind == "constant" else noise
+
+
+def _unit(shape: Sequence[int], seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @contextmanager

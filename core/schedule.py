@@ -260,6 +260,17 @@ def _stock_sigmas(schedule: NoiseSchedule, scheduler: Scheduler, settings: Stren
     return sigmas[max(0, len(sigmas) - kept) :]
 
 
+def split_sigmas(sigmas: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Sigmas in two parts: the steps that start at a noise level or above it, and those that start below.
+
+    So Wan 2.2 chooses between its two models (arXiv:2503.20314; its code calls the level ``boundary``), and SDXL's
+    refiner is handed over to. Both parts hold the sigma they meet at, as those of ComfyUI's SplitSigmas do; a part
+    without a step has one sigma, or none.
+    """
+    step = int((sigmas[:-1] >= level * (1.0 - 1e-6)).sum())
+    return sigmas[: step + 1], sigmas[step:]
+
+
 def check_sigmas(sigmas: Tensor) -> None:
     """Raise ValueError unless the sigmas are one finite list, not negative, and run downwards."""
     if sigmas.ndim != 1 or not bool(torch.isfinite(sigmas).all()) or bool((sigmas < 0).any()):

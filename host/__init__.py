@@ -21,6 +21,7 @@ from .latent import (
     close_latent,
     from_model_space,
     input_divisor,
+    latent_space,
     noised_samples,
     open_clean_latent,
     open_latent,
@@ -30,7 +31,7 @@ from .latent import (
 )
 from .mask import RunMask, run_mask, stretched_mask
 from .model import cell_pixels, is_guidance_distilled, model_fingerprint, picture_rows, takes_guidance, versions
-from .noise import FixedNoise, draw_noise
+from .noise import FixedNoise, clip_noise, draw_noise
 from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, with_lines, words_panel
 from .plan import shown_plan
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
@@ -40,11 +41,13 @@ from .sampling import Sampled, Start, batch_size, sample
 from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of, start_timestep
 from .solver import SOLVER_SEED, solve
 from .tiling import tiled
-from .vae import canvas_multiple, decode, encode, encode_for, upscale, vae_multiple
+from .vae import BATCHES, Batch, canvas_multiple, decode, encode, encode_for, upscale, vae_multiple
 
 __all__ = [
+    "BATCHES",
     "FIND_STEPS",
     "SOLVER_SEED",
+    "Batch",
     "EditGuidance",
     "EditSettings",
     "FindMask",
@@ -71,6 +74,7 @@ __all__ = [
     "cell_pixels",
     "check_inversion",
     "check_prompt",
+    "clip_noise",
     "close_latent",
     "decode",
     "draw_noise",
@@ -85,6 +89,7 @@ __all__ = [
     "invert_latent",
     "inverted_noise",
     "is_guidance_distilled",
+    "latent_space",
     "left_out",
     "lines_panel",
     "load_demo_checkpoint",

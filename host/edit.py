@@ -23,13 +23,12 @@ from ..core.mask import keep_outside
 from ..core.noise import StepNoise
 from ..core.report import Work
 from ..core.schedule import StrengthSettings
-from .conditioning import resolve_prompts
 from .guider import CountingGuider, Guidance
 from .latent import OpenLatent, from_model_space, stored
 from .mask import RunMask
 from .model import cell_pixels
 from .progress import StepCounter
-from .schedule import model_sampling, noise_schedule, plan_strength
+from .schedule import noise_schedule, plan_strength
 from .solver import Solver, run_solver
 
 ALONE = {"area", "mask", "control", "gligen", "hooks", "strength", "default", "timestep_start", "timestep_end"}
@@ -56,8 +55,7 @@ class EditGuider(CountingGuider):
 
     def __init__(self, guidance: EditGuidance, sigmas: Tensor) -> None:
         super().__init__(guidance, sigmas)
-        to_sigma = model_sampling(guidance.model).percent_to_sigma
-        self.inner_set_conds({"source": resolve_prompts(guidance.source, sigmas, to_sigma)})
+        self.inner_set_conds({"source": guidance.scheduled(guidance.source, sigmas)})
         self.source_cfg = guidance.source_cfg
         self.together = Kept[list[dict[str, Any] | None]](4)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import comfy.model_management
@@ -14,9 +14,11 @@ from torch import Tensor
 
 from ..core.conditioning import Conditioning, prompt_of_pictures
 from ..core.kept import Kept
+from ..core.schedule import split_sigmas
 from .conditioning import control_of_pictures, on_device, resolve_prompts
+from .latent import latent_space
 from .model import is_guidance_distilled
-from .schedule import model_sampling
+from .schedule import model_sampling, noise_schedule
 
 RANGE = {"timestep_start", "timestep_end"}
 KEPT_PROMPTS = 8  # sets of entries that act together
@@ -25,16 +27,51 @@ Prompts = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class LowModel:
+    """A MODEL that takes a run over where its steps start below a sigma, such as the low-noise half of Wan 2.2."""
+
+    model: ModelPatcher
+    below: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Guidance:
     """What a run is guided by: a MODEL, what the picture should and should not show, and how strictly.
 
     cfg: 1 runs no unconditional pass
+    low: a second MODEL for the end of the run
+    run: the sigmas of the whole run, where this one is a part of it: prompts are scheduled by these
     """
 
     model: ModelPatcher
     positive: Conditioning
     negative: Conditioning
     cfg: float
+    low: LowModel | None = field(default=None, kw_only=True)
+    run: Tensor | None = field(default=None, kw_only=True)
+
+    def with_low(self, model: ModelPatcher | None, share: float) -> Guidance:
+        """The same with a second MODEL for the steps that start below a share of noise (0..1); None: without one.
+
+        raises: ValueError where it could not take over what the first one leaves
+        """
+        if model is None:
+            return self
+        spaces = latent_space(self.model), latent_space(model)
+        if spaces[0] != spaces[1]:
+            raise ValueError(
+                f"low_model: it works on other latents ({spaces[1]}) than model ({spaces[0]}), so it cannot take over; "
+                f"connect the low-noise half of the same model"
+            )
+        return replace(self, low=LowModel(model, noise_schedule(self.model).sigma_of_share(share)))
+
+    def parts(self, sigmas: Tensor) -> list[tuple[Guidance, Tensor]]:
+        """The guidance of each part of a run with the sigmas of that part, one after the other; without empty ones."""
+        if self.low is None:
+            return [(self, sigmas)]
+        alone = replace(self, low=None, run=sigmas)
+        parts = zip([alone, replace(alone, model=self.low.model)], split_sigmas(sigmas, self.low.below), strict=True)
+        return [(one, part) for one, part in parts if len(part) > 1]
 
     @property
     def twice(self) -> bool:
@@ -44,6 +81,11 @@ class Guidance:
     def guider(self, sigmas: Tensor) -> CountingGuider:
         """A guider whose scheduled prompts act by shares of the run over these sigmas."""
         return CountingGuider(self, sigmas)
+
+    def scheduled(self, prompt: Conditioning, sigmas: Tensor) -> Conditioning:
+        """A prompt as it acts in a run over these sigmas, or in this part of one."""
+        percent_to_sigma = model_sampling(self.model).percent_to_sigma
+        return resolve_prompts(prompt, sigmas if self.run is None else self.run, percent_to_sigma)
 
     def for_pictures(self, rows: Sequence[int], pictures: int) -> Guidance:
         """The guidance of some pictures of a batch, in a batch of their own; see ``core.conditioning``."""
@@ -65,9 +107,7 @@ class CountingGuider(comfy.samplers.CFGGuider):
 
     def __init__(self, guidance: Guidance, sigmas: Tensor) -> None:
         super().__init__(guidance.model)
-        percent_to_sigma = model_sampling(guidance.model).percent_to_sigma
-        prompts = (guidance.positive, guidance.negative)
-        self.set_conds(*(resolve_prompts(prompt, sigmas, percent_to_sigma) for prompt in prompts))
+        self.set_conds(*(guidance.scheduled(prompt, sigmas) for prompt in (guidance.positive, guidance.negative)))
         self.set_cfg(guidance.cfg)
         self.calls = 0
         self.sigma: float | None = None

@@ -23,6 +23,7 @@ from .latent import (
     close_latent,
     from_model_space,
     input_divisor,
+    latent_space,
     noise_of,
     open_latent,
     samples_of,
@@ -174,5 +175,7 @@ def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion) ->
         return latent, FixedNoise(torch.zeros_like(inversion.clean), SOLVER_SEED)
     first, state = float(inversion.sigmas[0]), inversion.state.float()
     samples, noise = samples_of(model, state, first), noise_of(model, state, first)
-    record = NoisedRecord(inversion.clean, noise, first, digest(samples), state, inverted=True)
+    record = NoisedRecord(
+        inversion.clean, noise, first, digest(samples), state, inverted=True, space=latent_space(model)
+    )
     return close_latent(latent, samples, record), FixedNoise(noise, SOLVER_SEED)

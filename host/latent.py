@@ -124,6 +124,12 @@ def _shaped_for(model: ModelPatcher, samples: Tensor, latent: Latent) -> Tensor:
     return samples
 
 
+def latent_space(model: ModelPatcher) -> str:
+    """The name of the space that a MODEL works in: states of models with the same name can be handed over."""
+    kind = "flow" if isinstance(model_sampling(model), comfy.model_sampling.CONST) else "diffusion"
+    return f"{kind}, {type(model.get_model_object('latent_format')).__name__}"
+
+
 def to_model_space(model: ModelPatcher, samples: Tensor) -> Tensor:
     """ComfyUI's latent space -> the space the model works in (an empty latent stays empty, as in ComfyUI)."""
     into: Any = model.get_model_object("process_latent_in")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.sample
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..core.noise import isolated_rng
+from ..core.noise import FrameNoise, isolated_rng, noise_of_frames
+from .latent import OpenLatent
+from .model import picture_rows
 
 
 def draw_noise(samples: Tensor, seed: int, items: list[int] | None = None) -> Tensor:
@@ -18,6 +21,18 @@ def draw_noise(samples: Tensor, seed: int, items: list[int] | None = None) -> Te
     with isolated_rng(seed):
         noise: Any = comfy.sample.prepare_noise(samples, seed, items)
     return noise
+
+
+def clip_noise(model: ModelPatcher, opened: OpenLatent, seed: int, kind: FrameNoise) -> Tensor:
+    """As ``draw_noise``, with what the frames of clips get of it; see ``core.noise.noise_of_frames``.
+
+    Models of pictures have no frames, and some models of clips take a batch for the frames of one.
+    """
+    samples, keys = opened.samples, opened.keys(seed)
+    noise = draw_noise(samples, seed, opened.items)
+    if len(picture_rows(model, samples)[0]) > 1:
+        return noise_of_frames(noise.transpose(0, 1)[None], kind, keys[:1])[0].transpose(0, 1)
+    return noise_of_frames(noise, kind, keys) if samples.ndim == 5 else noise
 
 
 class FixedNoise:

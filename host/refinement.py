@@ -148,11 +148,17 @@ class Refinement:
             "input": digest(self.opened.samples),
             "mask": None if mask is None else digest(mask),
             "model": model_fingerprint(self.model),
+            **self._low_model(),
             "prompts": [[conditioning_digest(part) for part in pair] for pair in prompts],
             "sampler": self.sampler.label,
             "device": str(self.model.load_device),
             **versions(),
         }
+
+    def _low_model(self) -> dict[str, Any]:
+        """Which second MODEL ends the passes, and where; nothing where there is none."""
+        low = self.guidances[0].low if self.guidances else None
+        return {} if low is None else {"low_model": [model_fingerprint(low.model), low.below]}
 
     def shown(self, refined: Refined) -> tuple[list[Tensor], list[Tensor], list[str]]:
         """The first picture [H, W, 3], in a list, that of each pass, and the names of the passes.

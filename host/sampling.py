@@ -89,6 +89,8 @@ def sample(
     """
     if mask.kind == "none" or len(sigmas) < 2:
         return Sampled(start.clean, None, Work())
+    if guidance.low is not None:
+        return _in_parts(guidance, sampler, sigmas, start, mask, progress, think)
     began = time.perf_counter()
     if mask.kind == "soft":
         guidance = replace(guidance, model=with_soft_mask(guidance.model, sigmas))
@@ -112,6 +114,23 @@ def sample(
     left = partial_run.state_left if partial_run is not None and ends_noisy else None
     work = Work(len(sigmas) - 1, guider.calls, time.perf_counter() - began, guidance.twice)
     return Sampled(samples, None if left is None else left.to(samples), work)
+
+
+def _in_parts(
+    guidance: Guidance,
+    sampler: Sampler,
+    sigmas: Tensor,
+    start: Start,
+    mask: RunMask,
+    progress: Progress,
+    think: int,
+) -> Sampled:
+    """A run that a second MODEL ends: each part goes on from the state that the one before left."""
+    work, run = Work(), Sampled(start.clean, None, Work())
+    for own, part in guidance.parts(sigmas):
+        run = sample(own, sampler, part, start, mask, progress, think)
+        start, work = replace(start, state=run.state), work + run.work
+    return replace(run, work=work)
 
 
 def _as_partial_run(sampler: Any, state: Tensor | None) -> tuple[Any, PartialRun]:

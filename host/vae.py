@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, Literal, get_args
 
 import comfy.model_base
 import comfy.model_management
@@ -62,14 +62,19 @@ def decode(vae: VAE, latent: Latent, tile: int | None = None) -> Tensor:
     return image.reshape(-1, *image.shape[-3:]) if image.ndim == 5 else image
 
 
-def encode_for(model: ModelPatcher, vae: VAE, image: Tensor, tile: int | None = None) -> Latent:
+Batch = Literal["clip", "pictures"]
+BATCHES: tuple[Batch, ...] = get_args(Batch)
+
+
+def encode_for(model: ModelPatcher, vae: VAE, image: Tensor, tile: int | None = None, batch: Batch = "clip") -> Latent:
     """As ``encode``, for a model: pictures one by one where the model paints pictures and the VAE takes clips.
 
+    batch:  what several pictures are to a model of clips: the frames of one clip, or stills
     raises: ValueError where a VAE of clips would drop some of the frames
     """
     if len(image) == 1 or not takes_clips(vae):
         return encode(vae, image, tile)
-    if not isinstance(model.model, PICTURE_MODELS):
+    if batch == "clip" and not isinstance(model.model, PICTURE_MODELS):
         _check_frames(vae, len(image))
         return encode(vae, image, tile)
     return {"samples": torch.cat([encode(vae, one, tile)["samples"] for one in image.split(1)])}
@@ -88,7 +93,8 @@ def _check_frames(vae: VAE, frames: int) -> None:
         near = [count for count in fitting if count <= frames][-1:] + [count for count in fitting if count > frames][:1]
         raise ValueError(
             f"image: it holds {frames} frames, but this VAE makes {kept} of them; give it "
-            f"{' or '.join(map(str, near))} frames, or one picture at a time"
+            f"{' or '.join(map(str, near))} frames, or paint them as stills: one by one, or with batch set to pictures "
+            f"in Image to Image (All in One)"
         )
 
 

@@ -31,7 +31,7 @@ class AllInOne(io.ComfyNode):
             node_id="Img2ImgAllInOne",
             display_name="Image to Image (All in One)",
             category="img2img",
-            folded=["context", "target", "think"],
+            folded=["context", "target", "think", "split_at", "batch"],
             search_aliases=["img2img", "image to image", "simple", "ksampler", "inpaint", "denoise"],
             description="Picture in, picture out: encodes, noises, samples under the prompt and decodes. The same "
             "bits as the chain of single nodes.",
@@ -70,6 +70,14 @@ class AllInOne(io.ComfyNode):
                 inputs.context(" Counts where mask_area is region."),
                 inputs.target(" Counts where mask_area is region."),
                 inputs.think(),
+                *inputs.low_model(),
+                io.Combo.Input(
+                    "batch",
+                    options=list(host.BATCHES),
+                    optional=True,
+                    tooltip="What several pictures are to a model of clips, such as Wan. clip: the frames of one clip. "
+                    "pictures: each a still of its own. Models of pictures always take them one by one.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image"),
@@ -101,6 +109,9 @@ class AllInOne(io.ComfyNode):
         context: float = 0.5,
         target: int = 512,
         think: int = 0,
+        low_model: io.Model.Type | None = None,
+        split_at: float = 0.875,
+        batch: host.Batch = "clip",
     ) -> io.NodeOutput:
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
@@ -110,8 +121,9 @@ class AllInOne(io.ComfyNode):
             canvas = _region(image, mask, target, context, multiple)
         else:
             canvas = _fitted(image, mask, fit, multiple)
-        noised, _ = noise_latent(model, host.encode_for(model, vae, canvas.image), plan.sigmas, seed, canvas.mask)
-        guidance = host.Guidance(model, positive, negative, cfg)
+        encoded = host.encode_for(model, vae, canvas.image, batch=batch)
+        noised, _ = noise_latent(model, encoded, plan.sigmas, seed, canvas.mask)
+        guidance = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
         chosen = host.Sampler.chosen(sampler_name, sampler)
         latent, work, facts = sample_latent(guidance, chosen, noised, plan.sigmas, seed, think=think)
         result, about = canvas.back(host.decode(vae, latent))

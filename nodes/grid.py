@@ -69,7 +69,7 @@ class StrengthGrid(io.ComfyNode):
             node_id="Img2ImgStrengthGrid",
             display_name="Strength Grid (XY plot)",
             category="img2img/compare",
-            folded=["marks"],
+            folded=["marks", "split_at"],
             search_aliases=["XY plot", "xyz plot", "grid", "compare samplers", "contact sheet", "parameter sweep"],
             description="Repaints one picture with every pair of two settings and shows them as a labeled table. "
             "Equal cells run once.",
@@ -99,6 +99,7 @@ class StrengthGrid(io.ComfyNode):
                     tooltip="The cells you like best, by their values. Click a cell in the node to mark it; the node "
                     "counts the marks for each value.",
                 ),
+                *inputs.low_model(),
             ],
             outputs=[
                 io.Image.Output(display_name="sheet"),
@@ -144,16 +145,18 @@ class StrengthGrid(io.ComfyNode):
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,
         marks: str = "",
+        low_model: io.Model.Type | None = None,
+        split_at: float = 0.875,
     ) -> io.NodeOutput:
         report = Report(host.versions())
         axes = read_axes(rows, row_values, columns, column_values)
         cells = plan_cells(*axes, Cell(strength, cfg, steps, sampler_name, scheduler, seed))
         _check_connected(model, axes, clip, sampler)
-        guidance = host.Guidance(model, positive, negative, cfg)
+        guidance = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
         opened = _one_picture(model, host.open_clean_latent(model, latent, mask))
         painter = Painter(guidance, vae, clip, sampler, opened)
         settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
-        sources = (positive, negative, latent, vae, clip, mask, sampler, measure, step_count)
+        sources = (positive, negative, latent, vae, clip, mask, sampler, measure, step_count, low_model, split_at)
         done = _finished.setdefault(model, Kept(KEPT_GRIDS)).get(sources, dict)
         facts, work = painter.run_missing(distinct(cells), settings, done)
         shown = [done[run_of(cell)] for cell in cells]

@@ -205,6 +205,35 @@ def think() -> io.Int.Input:
     )
 
 
+SPLITS = "0.875 is Wan 2.2's for text to video, 0.9 its for image to video, 0.3 suits SDXL's refiner."
+
+
+def split_at(default: float, tooltip: str) -> io.Float.Input:
+    """Where a run is split in two."""
+    return io.Float.Input(
+        "split_at",
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.005,
+        round=0.001,
+        optional=True,
+        tooltip=f"{tooltip} {SPLITS}",
+    )
+
+
+def low_model() -> list[io.Model.Input | io.Float.Input]:
+    """A second model for the end of a run, and where it takes over."""
+    model = io.Model.Input(
+        "low_model",
+        optional=True,
+        tooltip="For a model in two halves, such as Wan 2.2 14B: the low-noise half. The high-noise half goes into "
+        "model. It sees the same prompts.",
+    )
+    at = "The share of noise below which low_model takes over; without low_model, nothing happens."
+    return [model, split_at(0.875, at)]
+
+
 def readable(name: str, parse: Callable[[str], object], text: str | None) -> bool | str:
     """For ``validate_inputs``: True where a text can be parsed or comes through a link (None), else what is wrong.
 

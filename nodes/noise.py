@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from comfy_api.latest import io
 
 from .. import host
 from ..core.mask import MASKED_CONTENTS, MaskedContent, masked_content
-from ..core.noise import NoisedRecord, StepNoise, digest
+from ..core.noise import FRAME_NOISES, FrameNoise, NoisedRecord, StepNoise, digest
 from ..core.report import strict_json
 from ..core.schedule import check_sigmas
 from . import inputs
@@ -25,7 +25,7 @@ class SDEditNoise(io.ComfyNode):
             display_name="Noise Latent (SDEdit)",
             category="img2img/noise",
             search_aliases=["SDEdit", "add noise", "noise latent", "img2img noise", "inpaint fill"],
-            folded=["noise_multiplier"],
+            folded=["noise_multiplier", "frame_noise"],
             description="Noises a latent picture to the first of the sigmas. Guided Sampler takes it from there; "
             "stock samplers take the NOISE output and the clean latent.",
             inputs=[
@@ -56,6 +56,14 @@ class SDEditNoise(io.ComfyNode):
                     tooltip="Shows the noised picture in the node as the VAE sees it. Without it, a rough preview is "
                     "shown there.",
                 ),
+                io.Combo.Input(
+                    "frame_noise",
+                    options=list(FRAME_NOISES),
+                    optional=True,
+                    tooltip="For clips. clip: one draw for the whole clip, as KSampler does. per frame: each frame "
+                    "draws its own, which it keeps in a shorter or longer clip. constant: every frame gets the first "
+                    "one's noise, so that what stands still flickers less.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="noised", tooltip="For Guided Sampler, with the same sigmas."),
@@ -74,9 +82,21 @@ class SDEditNoise(io.ComfyNode):
         noise_multiplier: float = 1.0,
         masked_content: MaskedContent = "original",
         vae: io.Vae.Type | None = None,
+        frame_noise: FrameNoise = "clip",
     ) -> io.NodeOutput:
-        noised, noise = noise_latent(model, latent, sigmas, seed, mask, noise_multiplier, masked_content)
+        how = Drawing(noise_multiplier, frame_noise)
+        noised, noise = noise_latent(model, latent, sigmas, seed, mask, masked_content, how)
         return io.NodeOutput(noised, noise, ui=_shown(model, noised, seed, vae))
+
+
+class Drawing(NamedTuple):
+    """How noise is drawn: how strong it is, and what the frames of a clip get of it."""
+
+    multiplier: float = 1.0
+    frames: FrameNoise = "clip"
+
+
+USUAL = Drawing()
 
 
 def noise_latent(
@@ -85,21 +105,22 @@ def noise_latent(
     sigmas: torch.Tensor,
     seed: int,
     mask: torch.Tensor | None = None,
-    noise_multiplier: float = 1.0,
     content: MaskedContent = "original",
+    drawing: Drawing = USUAL,
 ) -> tuple[io.Latent.Type, host.FixedNoise]:
     """A LATENT noised to the first of the sigmas, with the record of it, and its noise; see SDEditNoise's inputs."""
     check_sigmas(sigmas)
     if content not in MASKED_CONTENTS:
         raise ValueError(f"masked_content must be one of {', '.join(MASKED_CONTENTS)}, got {content!r}")
     opened = host.open_clean_latent(model, latent, mask)
-    noise = host.draw_noise(opened.samples, seed, opened.items) * noise_multiplier
+    noise = host.clip_noise(model, opened, seed, drawing.frames) * drawing.multiplier
     masked: Any = {} if opened.mask is None else {"noise_mask": opened.mask}
     if len(sigmas) == 0:
         return latent | masked, host.FixedNoise(noise, seed)
     clean = _with_content(model, opened, content, seed)
     samples = host.noised_samples(model, clean, noise, float(sigmas[0]))
-    record = NoisedRecord(clean, noise, float(sigmas[0]), digest(samples))
+    space = host.latent_space(model)
+    record = NoisedRecord(clean, noise, float(sigmas[0]), digest(samples), space=space)
     return host.close_latent(latent, samples, record, **masked), host.FixedNoise(noise, seed)
 
 

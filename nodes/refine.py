@@ -92,7 +92,7 @@ class ProgressiveRefine(io.ComfyNode):
             display_name="Progressive Refine (loopback)",
             category="img2img/sampling",
             search_aliases=["loopback", "multi pass", "iterative", "hires fix", "refiner", "img2img loop"],
-            folded=["seed_mode", "max_drift", "recipe"],
+            folded=["seed_mode", "max_drift", "recipe", "split_at"],
             description="Runs image to image several times in a row at decreasing strengths, without decoding in "
             "between: first the composition, then the details.",
             inputs=[
@@ -151,6 +151,7 @@ class ProgressiveRefine(io.ComfyNode):
                 inputs.measure(),
                 inputs.step_count(),
                 inputs.sampler(),
+                *inputs.low_model(),
             ],
             outputs=[
                 io.Latent.Output(display_name="final"),
@@ -186,6 +187,8 @@ class ProgressiveRefine(io.ComfyNode):
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,
+        low_model: io.Model.Type | None = None,
+        split_at: float = 0.875,
     ) -> io.NodeOutput:
         report = Report(host.versions())
         former = read_recipe(recipe) if recipe.strip() else None
@@ -194,7 +197,8 @@ class ProgressiveRefine(io.ComfyNode):
         fresh = plan_passes(settings, steps, cfg, seed, seed_mode, planned)
         chosen, limit = _chosen_sampler(former, sampler_name, sampler), _drift_limit(max_drift, vae)
         plan = former.plan if former else RefinePlan(fresh, chosen.label, match_colors, limit)
-        guidances = _guidances(host.Guidance(model, positive, negative, cfg), settings, plan)
+        shared = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
+        guidances = _guidances(shared, settings, plan)
         opened = host.open_clean_latent(model, latent, mask)
         refinement = host.Refinement(model, guidances, chosen, opened, plan, vae)
         refined = refinement.run()
@@ -215,7 +219,7 @@ def _guidances(shared: host.Guidance, settings: tuple[PassSettings, ...], plan: 
         own = settings[settled.prompt] if settled.prompt < len(settings) else PassSettings(0.0)
         positive = shared.positive if own.positive is None else own.positive
         negative = shared.negative if own.negative is None else own.negative
-        guidances.append(host.Guidance(shared.model, positive, negative, settled.cfg))
+        guidances.append(replace(shared, positive=positive, negative=negative, cfg=settled.cfg))
     return guidances
 
 

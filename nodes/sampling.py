@@ -26,7 +26,7 @@ class GuidedSampler(io.ComfyNode):
             node_id="Img2ImgGuidedSampler",
             display_name="Guided Sampler",
             category="img2img/sampling",
-            folded=["think"],
+            folded=["think", "split_at"],
             search_aliases=["ksampler", "sampler", "img2img", "denoise", "inpaint", "SDEdit"],
             description="Denoises a latent from Noise Latent under a prompt. With a plain latent it adds the noise "
             "itself, as KSampler does.",
@@ -49,6 +49,7 @@ class GuidedSampler(io.ComfyNode):
                 ),
                 inputs.sampler(),
                 inputs.think(),
+                *inputs.low_model(),
             ],
             outputs=[io.Latent.Output(display_name="latent"), inputs.report()],
         )
@@ -68,9 +69,11 @@ class GuidedSampler(io.ComfyNode):
         add_noise: AddNoise = "auto",
         sampler: io.Sampler.Type | None = None,
         think: int = 0,
+        low_model: io.Model.Type | None = None,
+        split_at: float = 0.875,
     ) -> io.NodeOutput:
         report = Report(host.versions())
-        guidance = host.Guidance(model, positive, negative, cfg)
+        guidance = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
         chosen = host.Sampler.chosen(sampler_name, sampler)
         out, work, facts = sample_latent(guidance, chosen, latent, sigmas, seed, mask, add_noise, think)
         seed_counts = facts["started_from"] == DRAWN_HERE or chosen.draws_noise
@@ -106,10 +109,19 @@ def sample_latent(
         "started_from": started_from,
         "mask": area.kind,
         "think": think,
+        **split_facts(guidance, sigmas),
     }
     if len(sigmas) < 2 and opened.record is not None:  # nothing to sample: what comes next continues from the record
         return host.close_latent(latent, latent["samples"], opened.record), run.work, facts
-    return host.close_latent(latent, run.samples, _record_left(start, run, sigmas)), run.work, facts
+    return host.close_latent(latent, run.samples, _record_left(guidance, start, run, sigmas)), run.work, facts
+
+
+def split_facts(guidance: host.Guidance, sigmas: torch.Tensor) -> dict[str, Any]:
+    """For the report: how many steps each of two models takes; nothing where there is one."""
+    if guidance.low is None:
+        return {}
+    low = sum(len(part) - 1 for one, part in guidance.parts(sigmas) if one.model is guidance.low.model)
+    return {"low_model_below": guidance.low.below, "low_model_steps": low}
 
 
 def choose_start(
@@ -123,6 +135,7 @@ def choose_start(
     if add_noise not in get_args(AddNoise):
         raise ValueError(f"add_noise must be one of {', '.join(get_args(AddNoise))}, got {add_noise!r}")
     record, first, keys = opened.record, float(sigmas[0]) if len(sigmas) else 0.0, opened.keys(seed)
+    _check_space(model, record)
     if record is not None and len(sigmas) < 2:
         return host.Start(opened.samples, torch.zeros_like(opened.samples), keys), "nothing to sample"
     if add_noise == "enable" or (add_noise == "auto" and record is None):
@@ -153,6 +166,16 @@ def _as_it_is(model: io.Model.Type, opened: host.OpenLatent, sigma: float, keys:
     return host.Start(opened.samples, torch.zeros_like(opened.samples), keys, state)
 
 
+def _check_space(model: io.Model.Type, record: NoisedRecord | None) -> None:
+    """Raise ValueError for a noised latent that a model of another family has left."""
+    space = host.latent_space(model)
+    if record is not None and record.space not in ("", space):
+        raise ValueError(
+            f"latent: it was noised for a model of another family ({record.space}) than model ({space}), so its noise "
+            f"means nothing here; finish it with the model it was noised for, then VAE Decode and VAE Encode in between"
+        )
+
+
 def _check_keeps_noise(sampler: host.Sampler) -> None:
     """Raise ValueError for a sampler that an inverted picture would not survive."""
     if sampler.draws_noise:
@@ -162,7 +185,10 @@ def _check_keeps_noise(sampler: host.Sampler) -> None:
         )
 
 
-def _record_left(start: host.Start, run: host.Sampled, sigmas: torch.Tensor) -> NoisedRecord | None:
+def _record_left(
+    guidance: host.Guidance, start: host.Start, run: host.Sampled, sigmas: torch.Tensor
+) -> NoisedRecord | None:
     if run.state is None:
         return None
-    return NoisedRecord(start.clean, start.noise, float(sigmas[-1]), digest(run.samples), run.state)
+    space, stands = host.latent_space(guidance.model), digest(run.samples)
+    return NoisedRecord(start.clean, start.noise, float(sigmas[-1]), stands, run.state, space=space)

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.report import Report
-from ..core.schedule import Measure, StepCount, StrengthSettings
+from ..core.schedule import Measure, StepCount, StrengthSettings, split_sigmas
 from . import inputs
 
 
@@ -19,7 +19,8 @@ class StrengthScheduler(io.ComfyNode):
             node_id="StrengthScheduler",
             display_name="Strength Scheduler (denoise)",
             category="img2img/schedule",
-            search_aliases=["denoise", "SDEdit", "img2img strength", "sigmas", "scheduler", "basic scheduler"],
+            folded=["split_at"],
+            search_aliases=["denoise", "SDEdit", "img2img strength", "sigmas", "basic scheduler", "split sigmas"],
             description="Turns a strength into sigmas. The same strength starts at the same noise level with every "
             "scheduler and any number of steps.",
             inputs=[
@@ -29,11 +30,18 @@ class StrengthScheduler(io.ComfyNode):
                 inputs.strength(0.6),
                 inputs.measure(),
                 inputs.step_count(),
+                inputs.split_at(
+                    0.0,
+                    "Splits sigmas where the share of noise falls below this, for a model in two halves: high_sigmas "
+                    "go to its first sampler, low_sigmas to its second. 0: everything is high_sigmas.",
+                ),
             ],
             outputs=[
                 io.Sigmas.Output(display_name="sigmas", tooltip="For Noise Latent, Guided Sampler and stock samplers."),
                 io.Float.Output(display_name="start_sigma", tooltip="The first sigma: the noise level of the start."),
                 inputs.report(),
+                io.Sigmas.Output(display_name="high_sigmas", tooltip="The part above split_at, for the first sampler."),
+                io.Sigmas.Output(display_name="low_sigmas", tooltip="The part below split_at, for the second sampler."),
             ],
         )
 
@@ -46,9 +54,14 @@ class StrengthScheduler(io.ComfyNode):
         strength: float,
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
+        split_at: float = 0.0,
     ) -> io.NodeOutput:
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
-        facts = plan.describe(host.noise_schedule(model))
+        schedule = host.noise_schedule(model)
+        facts = plan.describe(schedule)
+        high, low = split_sigmas(plan.sigmas, schedule.sigma_of_share(split_at))
+        if split_at:
+            facts |= {"split_at": split_at, "high_steps": max(0, len(high) - 1), "low_steps": max(0, len(low) - 1)}
         shown = {"img2img_strength": [host.shown_plan(model, plan)]}
-        return io.NodeOutput(plan.sigmas, plan.start_sigma, report.text(**facts), ui=shown)
+        return io.NodeOutput(plan.sigmas, plan.start_sigma, report.text(**facts), high, low, ui=shown)

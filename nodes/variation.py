@@ -33,7 +33,7 @@ class VariationBatch(io.ComfyNode):
             display_name="Variation Batch",
             category="img2img/sampling",
             search_aliases=["variations", "batch", "seeds", "subseed", "variation seed", "img2img batch"],
-            folded=["seeds", "strengths", "first_item", "batch_limit", "chosen"],
+            folded=["seeds", "strengths", "first_item", "batch_limit", "chosen", "split_at"],
             description="Makes several versions of a picture, one for each seed. Each is the same picture alone, in "
             "any batch, or on another machine: note its seed and make it again.",
             inputs=[
@@ -104,6 +104,7 @@ class VariationBatch(io.ComfyNode):
                     tooltip="The seed of the variation that goes out as chosen; click Use below its picture. Empty: "
                     "the first one.",
                 ),
+                *inputs.low_model(),
             ],
             outputs=[
                 io.Latent.Output(display_name="batch"),
@@ -145,22 +146,23 @@ class VariationBatch(io.ComfyNode):
         sampler: io.Sampler.Type | None = None,
         vae: io.Vae.Type | None = None,
         chosen: str = "",
+        low_model: io.Model.Type | None = None,
+        split_at: float = 0.875,
     ) -> io.NodeOutput:
         report = Report(host.versions())
-        guidance, painted_by = host.Guidance(model, positive, negative, cfg), host.Sampler.chosen(sampler_name, sampler)
+        guidance = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
+        painted_by = host.Sampler.chosen(sampler_name, sampler)
         settings = StrengthSettings(scheduler, steps, strength, measure, step_count)
-        opened = host.open_clean_latent(model, latent, mask)
         listed = parse_seeds(seeds) or [(seed + i) % SEED_LIMIT for i in range(first_item + count)]
         levels = parse_strengths(strengths) or [strength]
-        pictures = host.picture_rows(model, opened.samples)
+        pictures = host.picture_rows(model, (opened := host.open_clean_latent(model, latent, mask)).samples)
         items = plan_variations(len(pictures), listed, levels, first_item)
         plans = {level: host.plan_strength(model, replace(settings, strength=level)) for level in set(levels)}
         limit = host.batch_size(guidance, painted_by, opened, len(items), batch_limit)
         painter = Painter(guidance, painted_by, opened, pictures, plans, listed[0], variation)
-        sources = (positive, negative, latent, mask, sampler, vae, sampler_name)
-        numbers = repr((items, listed[0], settings, cfg, variation, limit))
-        done = _finished.setdefault(model, Kept(1)).get((*sources, numbers), list)
-        sheet = Sheet(items, done, chosen)
+        sources = (positive, negative, latent, mask, sampler, vae, sampler_name, low_model)
+        numbers = repr((split_at, items, listed[0], settings, cfg, variation, limit))
+        sheet = Sheet(items, _finished.setdefault(model, Kept(1)).get((*sources, numbers), list), chosen)
         work = painter.paint(sheet, limit, vae)
         text = report.text(work, **painter.facts(items, settings), **sheet.choice(), batch_limit=limit)
         batch, one = (_closed(latent, samples) for samples in sheet.samples())

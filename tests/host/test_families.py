@@ -83,6 +83,173 @@ def test_a_stage_with_nothing_to_do_hands_the_latent_on(nodes, models, noised):
     assert torch.equal(both["samples"], alone["samples"])
 
 
+SPLIT = 0.875
+"""Wan 2.2's for text to video."""
+
+
+@pytest.fixture(scope="module")
+def pair(models):
+    """Family, high-noise and low-noise half of Wan 2.2 14B, shifted as it is used."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+
+    family = ARCHITECTURES["Wan 2.2 14B I2V"]
+    halves = models("Wan 2.2 14B I2V"), family.model(1)
+    return family, *(ModelSamplingSD3().patch(half, 8.0)[0] for half in halves)
+
+
+@pytest.mark.parametrize(("strength", "high_steps"), [(1.0, 4), (0.6, 2), (0.3, 0)])
+def test_sigmas_split_where_the_halves_of_a_model_meet(nodes, pair, strength, high_steps):
+    """Steps that start at the level or above it are the high-noise half's, as in Wan's own code, at any strength."""
+    from comfy_extras.nodes_custom_sampler import SplitSigmas
+
+    _, high, _ = pair
+    out = nodes["StrengthScheduler"].execute(high, "simple", 6, strength, split_at=SPLIT).args
+    assert int((out[0][:-1] >= SPLIT).sum()) == high_steps
+    for ours, theirs in zip(out[3:], SplitSigmas.execute(out[0], high_steps).args, strict=True):
+        assert torch.equal(ours, theirs)
+    report = json.loads(out[2])
+    assert (report["high_steps"], report["low_steps"]) == (high_steps, 6 - high_steps)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.6, 0.3])
+def test_two_halves_in_one_node_are_the_pair_made_by_hand(nodes, pair, strength):
+    """Bit for bit the pair of Guided Samplers; ComfyUI's own pair rounds the latent between its two samplers."""
+    family, high, low = pair
+    latent, prompts = family.latent(), (family.prompt(1), family.prompt(2))
+    sigmas, _, _, high_sigmas, low_sigmas = (
+        nodes["StrengthScheduler"].execute(high, "simple", 6, strength, split_at=SPLIT).args
+    )
+    sampler, how = nodes["Img2ImgGuidedSampler"], (3.0, "dpmpp_2m", SEED)
+    one, report = sampler.execute(high, *prompts, latent, sigmas, *how, low_model=low, split_at=SPLIT).args
+    noised = nodes["SDEditNoise"].execute(high, latent, sigmas, SEED).args[0]
+    half = sampler.execute(high, *prompts, noised, high_sigmas, *how).args[0]
+    both = sampler.execute(low, *prompts, half, low_sigmas, *how).args[0]
+    assert torch.equal(one["samples"], both["samples"])
+    assert json.loads(report)["low_model_steps"] == max(0, len(low_sigmas) - 1)
+
+    stock_pair = latent["samples"]
+    for model, part, noise in ((high, high_sigmas, True), (low, low_sigmas, len(high_sigmas) < 2)):
+        values = (model, noise, SEED, 3.0, *prompts, custom_sampler("dpmpp_2m"), part, {"samples": stock_pair})
+        stock_pair = sampler_custom(*values) if len(part) > 1 else stock_pair
+    assert_same(one["samples"], stock_pair)
+
+
+def custom_sampler(name):
+    import comfy.samplers
+
+    return comfy.samplers.sampler_object(name)
+
+
+def sampler_custom(*values):
+    from comfy_extras.nodes_custom_sampler import SamplerCustom
+
+    return SamplerCustom.execute(*values).args[0]["samples"]
+
+
+def test_every_node_with_a_low_model_paints_as_guided_sampler_does(nodes, pair):
+    family, high, low = pair
+    latent, prompts, halves = family.latent(), (family.prompt(1), family.prompt(2)), {"low_model": low, "split_at": 0.9}
+    sigmas = sigmas_of(nodes, high, 0.9, 3)
+    values, how = (high, *prompts, latent), (3.0, "euler", "normal", SEED)
+    one = nodes["Img2ImgGuidedSampler"].execute(*values, sigmas, 3.0, "euler", SEED, **halves).args[0]["samples"]
+    alone = nodes["Img2ImgGuidedSampler"].execute(*values, sigmas, 3.0, "euler", SEED).args[0]["samples"]
+    assert not torch.equal(one, alone)
+    refined, _, report = nodes["ProgressiveRefine"].execute(*values, "0.9", 3, *how, "same", **halves).args
+    assert torch.equal(refined["samples"], one)
+    varied = nodes["VariationBatch"].execute(*values, 1, 0.9, 3, *how, 1.0, **halves).args[0]["samples"]
+    assert torch.equal(varied, one)
+    axes = ("strength", "0.9", "seed", str(SEED))
+    cells = nodes["Img2ImgStrengthGrid"].execute(*values, family.vae(), *axes, 0.5, 3, *how, **halves).args[1]
+    assert torch.equal(cells["samples"], one)
+    without = nodes["ProgressiveRefine"].execute(*values, "0.9", 3, *how, "same", recipe=report).args[2]
+    assert "low_model" not in json.loads(without)["facts"]
+    assert not json.loads(without)["recipe_check"]["identical"]
+
+
+def test_a_prompt_schedule_counts_over_both_halves(nodes, pair):
+    """With one model twice, two halves are the whole run, whatever happens within it."""
+    family, high, _ = pair
+    latent, sigmas = family.latent(), sigmas_of(nodes, high, 0.9, 4)
+    prompt = nodes["Img2ImgPromptSchedule"].execute(family.prompt(1), family.prompt(2), 0.5, 0.25).args[0]
+    values = (high, prompt, prompt, latent, sigmas, 1.0, "euler", SEED)
+    whole = nodes["Img2ImgGuidedSampler"].execute(*values).args[0]["samples"]
+    halves = nodes["Img2ImgGuidedSampler"].execute(*values, low_model=high, split_at=0.9).args[0]["samples"]
+    assert torch.equal(whole, halves)
+
+
+def test_a_model_of_another_family_cannot_take_over(nodes, models):
+    family, model = ARCHITECTURES["SD3"], models("SD3")
+    values = (model, family.prompt(1), family.prompt(2), family.latent(), sigmas_of(nodes, model), 3.0, "euler", SEED)
+    with pytest.raises(ValueError, match=r"low_model: it works on other latents \(flow, Flux\) than model"):
+        nodes["Img2ImgGuidedSampler"].execute(*values, low_model=models("Flux dev"))
+
+
+@pytest.mark.parametrize(("first", "second"), [("SD3", "Flux dev"), ("SDXL", "AuraFlow"), ("Wan 2.1", "HunyuanVideo")])
+def test_a_half_finished_latent_of_another_family_is_refused(nodes, models, first, second):
+    family, model, other = ARCHITECTURES[first], models(first), models(second)
+    sigmas = sigmas_of(nodes, model)
+    noised = nodes["SDEditNoise"].execute(model, family.latent(), sigmas, SEED).args[0]
+    left = (
+        nodes["Img2ImgGuidedSampler"]
+        .execute(model, family.prompt(1), family.prompt(2), noised, sigmas[:2], 1.0, "euler", SEED)
+        .args[0]
+    )
+    prompts = (ARCHITECTURES[second].prompt(1), ARCHITECTURES[second].prompt(2))
+    for latent, part in ((noised, sigmas), (left, sigmas[1:])):
+        with pytest.raises(ValueError, match="latent: it was noised for a model of another family"):
+            nodes["Img2ImgGuidedSampler"].execute(other, *prompts, latent, part, 1.0, "euler", SEED)
+
+
+# Frames
+
+
+def test_noise_of_frames(nodes, models):
+    family, model = ARCHITECTURES["Wan 2.1"], models("Wan 2.1")
+    latent, sigmas = family.latent(2), sigmas_of(nodes, model)
+
+    def drawn(latent, kind):
+        return nodes["SDEditNoise"].execute(model, latent, sigmas, SEED, frame_noise=kind).args[1].noise
+
+    clip, frames, constant = (drawn(latent, kind) for kind in ("clip", "per frame", "constant"))
+    assert torch.equal(clip, host.draw_noise(latent["samples"], SEED))
+    assert torch.equal(constant, clip[:, :, :1].expand_as(clip))
+    for kind, noise in (("per frame", frames), ("constant", constant)):
+        assert torch.equal(drawn(only(latent, 1) | {"batch_index": [1]}, kind), noise[1:])
+    shorter = {"samples": latent["samples"][:, :, :2]}
+    assert torch.equal(drawn(shorter, "per frame"), frames[:, :, :2])
+    every = frames.transpose(1, 2).flatten(2).flatten(0, 1)
+    assert torch.allclose(every.std(dim=1), torch.ones(6), atol=0.1)
+    assert len({float(one[0]) for one in every}) == 6
+
+
+def test_noise_of_frames_where_a_batch_is_a_clip(nodes, models):
+    family, model = ARCHITECTURES["SVD"], models("SVD")
+    noised = nodes["SDEditNoise"].execute(
+        model, family.latent(3), sigmas_of(nodes, model), SEED, frame_noise="constant"
+    )
+    noise = noised.args[1].noise
+    assert torch.equal(noise, noise[:1].expand_as(noise))
+
+
+@pytest.mark.parametrize("name", ["Wan 2.1", "HunyuanVideo", "LTXV"])
+def test_stills_on_a_model_of_clips_are_the_same_alone(nodes, models, name):
+    family, model, vae = ARCHITECTURES[name], models(name), ARCHITECTURES[name].vae()
+    images = torch.rand(2, 48, 64, 3, generator=torch.Generator().manual_seed(1))
+    prompts = (family.prompt(1), family.prompt(2))
+    how = (0.6, 2, 1.0, "euler", "normal", SEED)
+    both, latent, _ = nodes["Img2ImgAllInOne"].execute(images, model, vae, *prompts, *how, batch="pictures").args
+    assert both.shape == images.shape
+    assert latent["samples"].shape[:3] == (2, family.shape[0], 1)
+    assert_same(both[:1], nodes["Img2ImgAllInOne"].execute(images[:1], model, vae, *prompts, *how).args[0])
+    second = {"samples": vae.encode(images[1:]), "batch_index": [1]}
+    alone = (
+        nodes["Img2ImgGuidedSampler"]
+        .execute(model, *prompts, second, sigmas_of(nodes, model, 0.6), 1.0, "euler", SEED)
+        .args[0]
+    )
+    assert_same(latent["samples"][1:], alone["samples"])
+
+
 # Masks
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .curve import LAYOUT_SHARE
 from .schedule import (
     LAST_TIMESTEP,
     NoiseSchedule,
@@ -22,7 +23,6 @@ from .schedule import (
 SIZE = (1280, 960)
 SHARPNESS = 2  # drawn this much larger, then scaled down, so that lines and letters come out smooth
 DECIBELS = (-45.0, 45.0)  # beyond this a picture is all noise, or clean, to the eye
-LAYOUT_IS_LOST = 0.8
 TIMESTEPS = tuple(range(100, 1000, 100))
 
 PAPER, INK, FAINT, GRID = "#fbfaf7", "#22262b", "#6c737c", "#dfe1e3"
@@ -44,6 +44,12 @@ class StrengthFigures:
     curve: list[tuple[float, float]]
     signal: list[float]
     flow: bool
+
+    @property
+    def layout_lost(self) -> float | None:
+        """The first strength of the curve at which the layout does not survive the noise; None if there is none."""
+        lost = 20.0 * math.log10((1.0 - LAYOUT_SHARE) / LAYOUT_SHARE)
+        return next((strength for strength, decibel in self.curve if decibel <= lost), None)
 
 
 def strength_figures(
@@ -131,10 +137,11 @@ def _draw_decibels(panel: Panel, figures: StrengthFigures) -> None:
     panel.title(
         "How much of the picture is left at the start", "signal to noise in decibel; 0 dB is as much noise as picture"
     )
-    left, top = panel.at(LAYOUT_IS_LOST, panel.y[1])
-    panel.draw.rectangle((left, top, *panel.box[2:]), WARNING)
+    top = panel.at(0.0, panel.y[1])[1]
+    if figures.layout_lost is not None:
+        panel.draw.rectangle((panel.at(figures.layout_lost, 0.0)[0], top, *panel.box[2:]), WARNING)
+        panel.draw.text((panel.box[2] - 24, top + 56), "expect a new layout", BARS, _font(32), anchor="rt")
     panel.y_axis([-40, -20, 0, 20, 40], lambda tick: f"{tick:+.0f} dB" if tick else "0 dB")
-    panel.draw.text((panel.box[2] - 24, top + 56), "expect a new layout", BARS, _font(32), anchor="rt")
     line = [panel.at(strength, decibel) for strength, decibel in figures.curve if abs(decibel) < panel.y[1]]
     panel.draw.line(line, CURVE, 9, joint="curve")
     for strength, decibel in _spread(list(zip(figures.strengths, figures.decibels, strict=True))):

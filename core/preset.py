@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .schedule import executed_steps
+from .schedule import NoiseSchedule, executed_steps, start_sigma, timestep_strength
 
 USUAL_CFG = 7.5
 USUAL_STEPS = 50
 FLOW_SHARE, FLOW_LIMIT = 0.4, 5.0
 """Flow models (SD3, Qwen-Image, Wan...) follow a prompt at 1 to 5 as strictly as others do at up to 15."""
+
+
+NOTICEABLE = 0.03
+"""Strengths that are closer than this are as good as the same."""
 
 
 class Range(NamedTuple):
@@ -31,8 +35,7 @@ class Recommendation:
     steps: int | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Values to wire into a sampler. `steps` are the steps to execute; `note` says in words where they come from."""
 
     strength: float
@@ -86,6 +89,24 @@ def recommend(use_case: str, amount: float, guidance_distilled: bool = False, fl
         f"steps {steps}: {strength:g} of {schedule_steps}, {'recommended' if known.steps else _origin(None)}"
     )
     return Settings(strength, cfg, steps, note)
+
+
+def noise_note(strength: float, schedule: NoiseSchedule, usual: NoiseSchedule) -> str:
+    """What a strength, by timesteps, is on a model whose noise levels are not those that the recommendations are for.
+
+    Flow models shift their noise levels upwards (Esser et al., arXiv:2403.03206, equation 23), so that most of their
+    strengths lie near full noise. Empty where it makes no difference.
+
+    schedule, usual: of the model, and of Stable Diffusion 1.5, from which the recommendations come
+    """
+    share, expected = (one.noise_share(start_sigma(one, strength, "timestep")[0]) for one in (schedule, usual))
+    same = timestep_strength(schedule, schedule.sigma_of_share(expected))
+    if abs(same - strength) < NOTICEABLE:
+        return ""
+    return (
+        f"on this model, strength {strength:g} starts with {share:.0%} noise; on Stable Diffusion, which these values "
+        f"are for, with {expected:.0%}: for as much, set {same:.2f}, or keep {strength:g} for a bigger change"
+    )
 
 
 def _origin(values: Range | None) -> str:

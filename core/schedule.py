@@ -7,6 +7,7 @@ Flow: ``x = (1 - sigma) * x0 + sigma * noise``.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -182,6 +183,13 @@ def start_sigma(schedule: NoiseSchedule, strength: float, measure: Measure) -> t
         wanted = schedule.percent_to_sigma(1.0 - strength) if strength < 1.0 else largest
         return (wanted, False) if 0.0 < wanted <= largest else (largest, False)
     return (largest, True) if wanted > largest * (1.0 + 1e-6) else (min(wanted, largest), False)
+
+
+def timestep_strength(schedule: NoiseSchedule, sigma: float) -> float:
+    """The strength, by the measure ``timestep``, that starts at a sigma; to a thousandth."""
+    steps = range(1, 1001)
+    place = bisect_left(steps, sigma, hi=999, key=lambda one: start_sigma(schedule, one / 1000, "timestep")[0])
+    return steps[place] / 1000
 
 
 def strength_sigmas(schedule: NoiseSchedule, scheduler: Scheduler, settings: StrengthSettings) -> StrengthPlan:

@@ -202,7 +202,8 @@ def options_of(nodes: dict[str, Any], node_id: str) -> Iterator[dict[str, Any]]:
         elif one.id == "scheduler":
             yield from ({one.id: name} for name in ("karras", "beta", "ddim_uniform"))
         elif one.get_io_type() == "COMBO":
-            yield from ({one.id: value} for value in one.options if value != default_of(one))
+            needed = {"mask": ...} if one.id == "mask_area" else {}
+            yield from (needed | {one.id: value} for value in one.options if value != default_of(one))
         elif one.get_io_type() == "BOOLEAN":
             yield {one.id: not one.default}
         elif not is_widget(one) and one.optional:

@@ -30,7 +30,7 @@ from .latent import (
     to_model_space,
 )
 from .mask import RunMask, run_mask, stretched_mask
-from .model import cell_pixels, is_guidance_distilled, model_fingerprint, picture_rows, takes_guidance, versions
+from .model import cell_pixels, is_guidance_distilled, makes_sound, model_fingerprint, picture_rows, takes_guidance, versions
 from .noise import FixedNoise, clip_noise, draw_noise
 from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, with_lines, words_panel
 from .plan import shown_plan
@@ -38,7 +38,14 @@ from .progress import Progress, StepCounter, Thumbnails, tell_browser
 from .refinement import Refined, Refinement, with_colors_of
 from .sampler import Sampler, sampler_names
 from .sampling import Sampled, Start, batch_size, sample
-from .schedule import noise_schedule, plan_strength, scheduler_names, scheduler_of, start_timestep
+from .schedule import (
+    noise_schedule,
+    plan_strength,
+    scheduler_names,
+    scheduler_of,
+    stable_diffusion_schedule,
+    start_timestep,
+)
 from .solver import SOLVER_SEED, solve
 from .tiling import tiled
 from .vae import BATCHES, Batch, canvas_multiple, decode, encode, encode_for, upscale, vae_multiple
@@ -95,6 +102,7 @@ __all__ = [
     "load_demo_checkpoint",
     "load_picture",
     "load_saved_demo_checkpoint",
+    "makes_sound",
     "model_fingerprint",
     "noise_schedule",
     "noised_pictures",
@@ -121,6 +129,7 @@ __all__ = [
     "small_jpeg",
     "solve",
     "solve_with_gradients",
+    "stable_diffusion_schedule",
     "start_timestep",
     "state_of",
     "stored",

@@ -38,6 +38,17 @@ def check_prompt(name: str, conditioning: Conditioning) -> None:
             )
 
 
+def check_frames(name: str, entries: Sequence[dict[str, Any]], noise: Tensor) -> None:
+    """Raise ValueError for a prompt with a clip beside the noise [B, C, T, H, W] that has not as many latent frames."""
+    for entry in entries:
+        beside = entry.get("concat_latent_image")
+        if isinstance(beside, Tensor) and beside.ndim == noise.ndim == 5 and beside.shape[2] != noise.shape[2]:
+            raise ValueError(
+                f"{name}: it carries a clip of {beside.shape[2]} latent frames, but latent has {noise.shape[2]}; set "
+                f"the same length in the image-to-video node and in the latent"
+            )
+
+
 def on_device(entry: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """An entry of a prompt as ComfyUI makes it ready for a run, with what the model reads of it on a device.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..core.conditioning import Conditioning, prompt_of_pictures
 from ..core.kept import Kept
 from ..core.schedule import split_sigmas
-from .conditioning import control_of_pictures, on_device, resolve_prompts
+from .conditioning import check_frames, control_of_pictures, on_device, resolve_prompts
 from .latent import latent_space
 from .model import is_guidance_distilled
 from .schedule import model_sampling, noise_schedule
@@ -116,6 +116,12 @@ class CountingGuider(comfy.samplers.CFGGuider):
     def bring_prompts(self, device: torch.device) -> None:
         """Send the prompts of a run that has begun to a device, once."""
         self.conds = {name: [on_device(entry, device) for entry in prompt] for name, prompt in self.conds.items()}
+
+    def sample(self, noise: Tensor, *arguments: Any, **more: Any) -> Tensor:
+        """One run from this noise; ValueError where a prompt carries a clip of another length."""
+        for name, prompt in self.original_conds.items():
+            check_frames(name, prompt, noise)
+        return super().sample(noise, *arguments, **more)
 
     def predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: dict[str, Any] | None = None, seed: int | None = None

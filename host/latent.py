@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.latent_formats
 import comfy.model_management
 import comfy.model_sampling
 import comfy.sample
@@ -64,7 +65,7 @@ def open_latent(model: ModelPatcher, latent: Latent, mask: Tensor | None = None)
         )
     if samples.shape[0] == 0:
         raise ValueError("latent: it holds no pictures (batch 0); connect a latent with at least one")
-    if 0 in samples.shape or samples.ndim < 4:
+    if 0 in samples.shape or samples.ndim < 3:
         raise ValueError(
             f"latent: its shape {list(samples.shape)} holds no picture; connect one from VAE Encode or an empty latent"
         )
@@ -114,6 +115,11 @@ def _shaped_for(model: ModelPatcher, samples: Tensor, latent: Latent) -> Tensor:
         raise ValueError(
             f"latent: its shape {list(samples.shape)} has {samples.ndim} dimensions, but this model works on "
             f"{dimensions + 2}; encode the picture with the VAE that belongs to the model"
+        )
+    if isinstance(latent_format, comfy.latent_formats.HunyuanImage21Refiner) and bool(samples.any()):
+        raise ValueError(
+            "latent: HunyuanImage's refiner starts from pure noise and sees the picture in its prompt, so there is no "
+            "strength; connect the empty latent of Hunyuan Latent Refiner to Guided Sampler, with a strength of 1"
         )
     if samples.shape[1] != latent_format.latent_channels:
         raise ValueError(

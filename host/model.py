@@ -56,6 +56,11 @@ def takes_guidance(model: ModelPatcher) -> bool:
     return bool(getattr(config, "unet_config", {}).get("guidance_embed", False))
 
 
+def makes_sound(model: ModelPatcher) -> bool:
+    """Whether a MODEL makes sound, whose latents have no colors and show no picture."""
+    return isinstance(model.model, (comfy.model_base.StableAudio1, comfy.model_base.ACEStep))
+
+
 def picture_rows(model: ModelPatcher, samples: Tensor) -> list[list[int]]:
     """Which rows of a batch [B, C, ...] make each of its pictures; SVD and its kin take a whole batch for one clip."""
     rows = range(len(samples))
@@ -84,9 +89,19 @@ def patch_size(model: ModelPatcher) -> int:
     return int(size[-1] if isinstance(size, (tuple, list)) else size)
 
 
+SMALLEST_PIXART = 33
+"""Cells: PixArt divides by its mean side in blocks of 64, and below this many they round to none."""
+
+
 def check_grid(model: ModelPatcher, samples: Tensor) -> None:
     """Raise ValueError for a latent [B, C, ..., H, W] whose sides the network could not cut into its patches."""
     patch, (height, width) = patch_size(model), samples.shape[-2:]
+    pixart = isinstance(model.model.diffusion_model, comfy.ldm.pixart.pixartms.PixArtMS)
+    if pixart and (height + width) // 2 < SMALLEST_PIXART:
+        raise ValueError(
+            f"latent: it is {width} x {height} cells, but PixArt needs sides of {SMALLEST_PIXART} cells "
+            f"({8 * SMALLEST_PIXART} pixels) on average; make the picture larger, with Fit Image or an upscaler"
+        )
     if isinstance(model.model.diffusion_model, UNPADDED) and (height % patch or width % patch):
         raise ValueError(
             f"latent: it is {width} x {height} cells, but this model works on patches of {patch} x {patch}; bring the "

@@ -113,6 +113,11 @@ def schedule_on(sampling: Any, flow: bool) -> NoiseSchedule:
     return NoiseSchedule(sigmas[sigmas > 0], flow, lambda percent: float(sampling.percent_to_sigma(percent)), spread)
 
 
+def stable_diffusion_schedule() -> NoiseSchedule:
+    """The noise levels of Stable Diffusion 1.5, which are the defaults of ComfyUI's class for them."""
+    return schedule_on(comfy.model_sampling.ModelSamplingDiscrete(), flow=False)
+
+
 def start_timestep(model: ModelPatcher, sigmas: Tensor) -> float | None:
     """The timestep, 0..999, that a run starts from; None without steps, or where a model knows no noise levels."""
     if len(sigmas) < 2 or isinstance(model_sampling(model), comfy.model_sampling.IMG_TO_IMG):

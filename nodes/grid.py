@@ -211,6 +211,11 @@ def _check_connected(
 
 
 def _one_picture(model: io.Model.Type, opened: host.OpenLatent) -> host.OpenLatent:
+    if host.makes_sound(model):
+        raise ValueError(
+            "model: it makes sound, and a grid shows pictures; connect a model of pictures, or try strengths one by "
+            "one with Guided Sampler"
+        )
     if len(host.picture_rows(model, opened.samples)) != 1:
         raise ValueError(
             f"latent: it holds {len(opened.samples)} pictures, but a grid shows one; pick it with Latent From Batch"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .. import host
-from ..core.preset import RECOMMENDATIONS, recommend
+from ..core.preset import RECOMMENDATIONS, noise_note, recommend
 from . import inputs
 
 
@@ -47,7 +47,9 @@ class StrengthPreset(io.ComfyNode):
 
     @classmethod
     def execute(cls, use_case: str, amount: float, model: io.Model.Type | None = None) -> io.NodeOutput:
-        built_in = model is not None and host.is_guidance_distilled(model)
-        flow = model is not None and host.noise_schedule(model).flow
-        settings = recommend(use_case, amount, built_in, flow)
-        return io.NodeOutput(settings.strength, settings.cfg, settings.steps, settings.note)
+        if model is None:
+            return io.NodeOutput(*recommend(use_case, amount))
+        schedule = host.noise_schedule(model)
+        settings = recommend(use_case, amount, host.is_guidance_distilled(model), schedule.flow)
+        note = noise_note(settings.strength, schedule, host.stable_diffusion_schedule())
+        return io.NodeOutput(*settings[:3], "\n".join(filter(None, [settings.note, note])))

@@ -199,6 +199,7 @@ class ProgressiveRefine(io.ComfyNode):
         plan = former.plan if former else RefinePlan(fresh, chosen.label, match_colors, limit)
         shared = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
         guidances = _guidances(shared, settings, plan)
+        _check_has_colors(model, plan)
         opened = host.open_clean_latent(model, latent, mask)
         refinement = host.Refinement(model, guidances, chosen, opened, plan, vae)
         refined = refinement.run()
@@ -235,6 +236,13 @@ def _chosen_sampler(former: Recipe | None, sampler_name: str, sampler: io.Sample
             f"recipe: it was made with a SAMPLER that text cannot make again ({label}); connect the same one to sampler"
         )
     return host.Sampler.chosen(sampler_name, sampler)
+
+
+def _check_has_colors(model: io.Model.Type, plan: RefinePlan) -> None:
+    if plan.match_colors != "off" and host.makes_sound(model):
+        raise ValueError(
+            f"match_colors is {plan.match_colors}, but this model makes sound, without colors; set it to off"
+        )
 
 
 def _drift_limit(max_drift: float, vae: io.Vae.Type | None) -> float:

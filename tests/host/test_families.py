@@ -459,6 +459,56 @@ def test_frames_that_would_vanish_are_refused_before_the_run(nodes, models, fram
         nodes["Img2ImgAllInOne"].execute(*values, 0.6, 1, 3.0, "euler", "normal", SEED)
 
 
+def test_what_a_family_cannot_take_is_said_before_the_run(nodes, models):
+    """A picture too small for PixArt, and a clip beside the noise that has another length."""
+    sampler, how = nodes["Img2ImgGuidedSampler"], (1.0, "euler", SEED)
+    family, model = ARCHITECTURES["PixArt sigma"], models("PixArt sigma")
+    prompts, sigmas = (family.prompt(1), family.prompt(2)), sigmas_of(nodes, model)
+    with pytest.raises(ValueError, match="latent: it is 32 x 32 cells, but PixArt needs sides of 33 cells"):
+        sampler.execute(model, *prompts, family.latent(sides=(32, 32)), sigmas, *how)
+    sampler.execute(model, *prompts, family.latent(sides=(32, 34)), sigmas, *how)
+
+    family, model = ARCHITECTURES["Wan 2.2 14B I2V"], models("Wan 2.2 14B I2V")
+    prompts, sigmas = (family.prompt(1), family.prompt(2)), sigmas_of(nodes, model)
+    for frames in (2, 5):
+        latent = {"samples": torch.ones(1, 16, frames, 6, 8)}
+        with pytest.raises(
+            ValueError, match=f"positive: it carries a clip of 3 latent frames, but latent has {frames}"
+        ):
+            sampler.execute(model, *prompts, latent, sigmas, *how)
+
+
+# Sound
+
+
+@pytest.fixture(scope="module")
+def sound():
+    """A shrunken Stable Audio."""
+    import comfy.ldm.audio.embedders
+    from img2img_studio.dev.families import Family
+
+    numbers = comfy.ldm.audio.embedders.NumberConditioner(768, min_val=0, max_val=512).state_dict()
+    conditioners = [f"conditioner.conditioners.seconds_{end}." for end in ("start", "total")]
+    weights = {prefix + name: torch.ones_like(weight) for prefix in conditioners for name, weight in numbers.items()}
+    network = {"audio_model": "dit1.0", "embed_dim": 64, "num_heads": 1, "depth": 1}
+    return Family("StableAudio", network, (64, 32), width=768, weights=weights)
+
+
+def test_sound_is_sampled_and_what_needs_pictures_is_refused(nodes, sound):
+    model, prompts = sound.model(), (sound.prompt(1), sound.prompt(2))
+    latent = {"samples": torch.randn(1, 64, 32, generator=torch.Generator().manual_seed(1))}
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 2, 0.7, measure="steps").args[0]
+    noised = nodes["SDEditNoise"].execute(model, latent, sigmas, SEED).args[0]
+    out = nodes["Img2ImgGuidedSampler"].execute(model, *prompts, noised, sigmas, 3.0, "euler", SEED).args[0]
+    assert torch.equal(out["samples"], ksampler(model, *prompts, latent, 0.7)["samples"])
+    how = (2, 3.0, "euler", "normal", SEED)
+    with pytest.raises(ValueError, match="match_colors is latent, but this model makes sound"):
+        nodes["ProgressiveRefine"].execute(model, *prompts, latent, "0.7", *how, "same", match_colors="latent")
+    axes = ("strength", "0.7", "seed", "5", 0.5)
+    with pytest.raises(ValueError, match="model: it makes sound, and a grid shows pictures"):
+        nodes["Img2ImgStrengthGrid"].execute(model, *prompts, latent, None, *axes, *how)
+
+
 # What a prompt carries
 
 

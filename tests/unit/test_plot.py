@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from img2img_studio.core import plot
+from img2img_studio.core.curve import LAYOUT_SHARE
 from img2img_studio.core.schedule import NoiseSchedule, StrengthSettings
 from PIL import ImageColor
 
@@ -42,6 +43,21 @@ def test_decibels_follow_the_closed_forms():
     for strength, decibel in flow.curve:
         expected = 20 * math.log10((1 - strength) / strength) if strength < 1 else -math.inf
         assert decibel == pytest.approx(expected)
+
+
+def test_the_warning_goes_by_the_noise_and_not_by_the_strength():
+    """Where the share of noise, sigma on a flow model, reaches what 0.8 is on Stable Diffusion."""
+    assert figures_for(flow_schedule(), TENTHS).layout_lost == pytest.approx(LAYOUT_SHARE, abs=0.0025)
+    shift, levels = 8.0, torch.arange(1, 1001, dtype=torch.float64) / 1000
+    shifted = NoiseSchedule(
+        shift * levels / (1 + (shift - 1) * levels), True, lambda left: shifted_sigma(1 - left, shift)
+    )
+    expected = LAYOUT_SHARE / (shift - (shift - 1) * LAYOUT_SHARE)
+    assert figures_for(shifted, TENTHS).layout_lost == pytest.approx(expected, abs=0.0025)
+
+
+def shifted_sigma(time: float, shift: float) -> float:
+    return shift * time / (1 + (shift - 1) * time)
 
 
 def test_fifty_steps_and_eleven_strengths():

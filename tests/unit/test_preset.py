@@ -1,7 +1,9 @@
 """The recommended settings, against the published ranges."""
 
 import pytest
+import torch
 from img2img_studio.core import preset
+from img2img_studio.core.schedule import NoiseSchedule
 
 TABLE = {  # use: strength from, to; cfg from, to; steps of the whole schedule; (7.5 and 50 where nothing is published)
     "enhancement": (0.2, 0.3, 5, 7, 30),
@@ -73,3 +75,20 @@ def test_an_amount_outside_the_range_is_refused(amount):
 def test_an_unknown_use_is_refused():
     with pytest.raises(ValueError, match=r"use_case must be one of enhancement, .*, got 'magic'"):
         preset.recommend("magic", 0.5)
+
+
+def flow_schedule(shift):
+    levels = torch.arange(1, 1001, dtype=torch.float64) / 1000
+    return NoiseSchedule(sigma_of(levels, shift), True, lambda percent: sigma_of(1 - percent, shift))
+
+
+def sigma_of(time, shift):
+    return shift * time / (1 + (shift - 1) * time)
+
+
+def test_the_note_says_what_a_strength_is_on_a_shifted_model():
+    """With shift 8, sigma = 8 t / (1 + 7 t); half noise is at t = 1 / 9 there, and at 1/2 without a shift."""
+    note = preset.noise_note(0.5, flow_schedule(8.0), flow_schedule(1.0))
+    assert "strength 0.5 starts with 89% noise" in note
+    assert "with 50%: for as much, set 0.11" in note
+    assert preset.noise_note(0.5, flow_schedule(1.05), flow_schedule(1.0)) == ""

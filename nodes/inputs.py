@@ -86,7 +86,7 @@ def steps(default: int = 20) -> io.Int.Input:
 def strength(
     default: float,
     tooltip: str = "How far the picture may move from the original: 0 leaves it as it is, 1 is text to image. "
-    "At 0.8 and above, expect a new layout.",
+    "At 0.8 and above (0.6 on Flux, 0.4 on Wan), expect a new layout.",
 ) -> io.Float.Input:
     """How much may change."""
     return io.Float.Input("strength", default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)

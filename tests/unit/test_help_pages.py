@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from img2img_studio.core.curve import LAYOUT_SHARE
 from img2img_studio.core.preset import RECOMMENDATIONS
 
 PAGES = Path(__file__).resolve().parents[2] / "js" / "docs"
@@ -35,6 +36,14 @@ def test_the_signal_table_is_that_of_stable_diffusion_1_5():
     assert [int(row[0]) for row in rows] == [100, 300, 500, 700, 900]
     for row in rows:
         assert float(row[2]) == pytest.approx(float(signal[int(row[0])]), abs=0.005)
+
+
+def test_the_table_of_shifts_is_what_the_shift_does():
+    """sigma = shift t / (1 + (shift - 1) t), solved for t at half noise and where the layout is lost."""
+    for shift, _, half, lost in table("StrengthScheduler", "shift"):
+        for sigma, strength in ((0.5, half), (LAYOUT_SHARE, lost)):
+            time = sigma / (float(shift) - (float(shift) - 1) * sigma)
+            assert float(strength) == pytest.approx(time, abs=0.0051)
 
 
 def test_the_preset_table_is_that_of_the_node():

@@ -30,7 +30,15 @@ from .latent import (
     to_model_space,
 )
 from .mask import RunMask, run_mask, stretched_mask
-from .model import cell_pixels, is_guidance_distilled, makes_sound, model_fingerprint, picture_rows, takes_guidance, versions
+from .model import (
+    cell_pixels,
+    is_guidance_distilled,
+    makes_sound,
+    model_fingerprint,
+    picture_rows,
+    takes_guidance,
+    versions,
+)
 from .noise import FixedNoise, clip_noise, draw_noise
 from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, with_lines, words_panel
 from .plan import shown_plan

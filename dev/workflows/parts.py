@@ -53,12 +53,15 @@ class Source:
         return self.fitted["mask"]
 
 
-def picture(graph: Graph, masked: bool = False, width: int = 290) -> Source:
-    """The picture as it was loaded, with the mask painted on it, and the node that fits it to the model."""
+def picture(graph: Graph, masked: bool = False, width: int = 290, about: str = "") -> Source:
+    """The picture as it was loaded, with the mask painted on it, and the node that fits it to the model.
+
+    about: what else the note on painting a mask says
+    """
     graph.column("Your picture", width)
     loaded = graph.add("LoadImage", image="example.png")
     if masked:
-        graph.note(PAINT_A_MASK)
+        graph.note(f"{PAINT_A_MASK} {about}".strip())
     return fit(graph, loaded["IMAGE"], [(loaded, "image")], loaded["MASK"] if masked else None)
 
 

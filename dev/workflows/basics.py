@@ -33,17 +33,10 @@ def image_to_image(graph: Graph) -> None:
     source = parts.picture(graph)
     checkpoint = parts.checkpoint(graph, below=True)
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL, width=310)
-<<<<<<< HEAD
-    graph.note("Describe the **whole** picture, also what should stay. Not: “make it night”.")
     sampled, shown = parts.chain(graph, checkpoint, source.image, said, strength=0.6, cfg=7.5)
     saved = parts.result(graph, sampled["LATENT"], source, "image_to_image", checkpoint["VAE"], width=396)
-    graph.as_app([*source.shown, (said.text, "text"), *shown], [saved])
-=======
-    sampled, seed = parts.chain(graph, checkpoint, source.image, said, strength=0.6, cfg=7.5)
-    saved = parts.result(graph, sampled["LATENT"], source, "image_to_image", checkpoint["VAE"], width=396)
     graph.note("The prompt describes the **whole** picture, also what should stay. Not: “make it night”.")
-    graph.as_app([*source.shown, (said.text, "text"), seed], [saved])
->>>>>>> aa59443 (Two templates stay legible with the new inputs)
+    graph.as_app([*source.shown, (said.text, "text"), *shown], [saved])
 
 
 def strength_sweep(graph: Graph) -> None:

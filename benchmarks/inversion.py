@@ -10,56 +10,41 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from ..core.inversion import Denoise, Inversion
 from ..core.inversion_methods import METHODS, Ascent, invert
 from ..core.metrics import mse
-from ..core.plot import INK, PAPER, SHARPNESS, Panel
 from ..dev import pack
-from . import results, world
+from . import res4lyf, results, side_by_side, world
 from .compared_methods import COMPARED
+from .round_trips import COLORS, STOCK, Curves, Figure, plot
 
 PAGE, PLOT = (Path(__file__).with_suffix(suffix) for suffix in (".md", ".png"))
 FAMILIES, SCALES = ("eps", "flow"), (1.0, 7.5)
-STOCK = "FlipSigmas + euler"
 EXACT = ("exact", "pinned", "noise_maps")
 ITERATIONS, SEED, PIXEL_STEPS, PIXEL_LIMIT, VAE_MARGIN = 3, 7, 50, 0.01, 0.01
 
-COLORS = {
-    STOCK: "#22262b", "ddim": "#e69f00", "corrected": "#0072b2", "corrected 1": "#7b5ea7", "exact": "#009e73",
-    "pinned": "#cc79a7", "noise_maps": "#d55e00", "fireflow": "#56b4e9", "leapfrog": "#8a8f98",
-    "multistep": "#a6761d", "res_2m": "#b2abd2",
-}  # fmt: skip
-FLOOR, CEILING = 1e-12, 10.0  # of the plot
 ROUNDING = 1e-18
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One round trip. error: latent MSE in the model's space; calls: of the model, up and down together."""
-
-    steps: int
-    error: float
-    calls: int
-
-
-Curves = dict[str, list[Figure]]
-"""The figures of each method, over rising steps."""
-
-
 class Trial:
-    """Round trips of some scenes by one family of the toy."""
+    """Round trips of some scenes by one family of the toy.
 
-    def __init__(self, toy: world.Toy, scenes: Sequence[world.Scene]) -> None:
+    beside: where RES4LYF lies, to be measured too; see ``res4lyf.py``
+    """
+
+    def __init__(self, toy: world.Toy, scenes: Sequence[world.Scene], beside: str = "") -> None:
         from .. import host  # only now, when the pack is loaded: it imports ComfyUI
 
         self.toy, self.model = toy, toy.model
@@ -67,12 +52,15 @@ class Trial:
         self.flow = self.host.noise_schedule(self.model).flow
         self.prompt = world.prompts(toy.clip, scenes)
         self.latents = toy.encoded(world.drawn(scenes))
+        self.peer = res4lyf.load(beside) if beside else None
 
     def curves(self, steps: Sequence[int], cfg: float) -> Curves:
         """Every method at every number of steps; stock also at the calls of the most expensive one."""
         asked = {STOCK: sorted({*steps, 2 * max(steps)})}
         curves = {}
         for name in COLORS:
+            if name.startswith(res4lyf.NAME) and self.peer is None:
+                continue
             curves[name] = [self.figure(name, count, cfg) for count in asked.get(name, steps)]
             shown = ", ".join(f"{figure.calls} calls {figure.error:.1e}" for figure in curves[name])
             print(f"{self.toy.family}, cfg {cfg:g}, {name}: {shown}", flush=True)
@@ -80,6 +68,9 @@ class Trial:
 
     def figure(self, name: str, steps: int, cfg: float) -> Figure:
         """One round trip, with states in float64."""
+        if name.startswith(res4lyf.NAME):
+            back, calls = res4lyf.round_trip(self.peer, name, self, steps, cfg)
+            return Figure(steps, mse(*(self._space(one) for one in (back, self.latents))), calls)
         sigmas = self.sigmas(steps)
 
         def error(denoise: Denoise, x: torch.Tensor) -> float:
@@ -120,7 +111,10 @@ class Trial:
         latent = {"samples": self.latents}
         for sigmas in (stock.FlipSigmas.execute(falling).args[0], falling):
             latent = stock.SamplerCustomAdvanced.execute(still, guider, euler, sigmas, latent).args[0]
-        return mse(*(self.host.to_model_space(self.model, samples) for samples in (latent["samples"], self.latents)))
+        return mse(*(self._space(samples) for samples in (latent["samples"], self.latents)))
+
+    def _space(self, samples: torch.Tensor) -> torch.Tensor:
+        return self.host.to_model_space(self.model, samples.float())
 
     def pixels(self, method: str) -> torch.Tensor:
         """The scenes after encoding, inverting and sampling by the nodes at their defaults, and decoding."""
@@ -202,38 +196,6 @@ def _shown(error: float) -> str:
     return f"{error:.1e}" if error >= ROUNDING else f"below {ROUNDING:g}"
 
 
-def plot(measured: dict[tuple[str, float], Curves]) -> Image.Image:
-    """Error over calls, a panel for each family and cfg."""
-    image = Image.new("RGB", (1280 * SHARPNESS, 1060 * SHARPNESS), PAPER)
-    draw = ImageDraw.Draw(image)
-    draw.text((72, 52), "What comes back from an inversion", INK, ImageFont.load_default(68))
-    for index, (name, color) in enumerate(COLORS.items()):
-        x, y = 72 + 500 * (index % 5), 160 + 56 * (index // 5)
-        draw.ellipse((x, y + 12, x + 24, y + 36), color)
-        draw.text((x + 44, y), name, color, ImageFont.load_default(38))
-    for index, ((family, cfg), curves) in enumerate(measured.items()):
-        left, top = 200 + 1280 * (index % 2), 460 + 900 * (index // 2)
-        _draw_curves(draw, (left, top, left + 1010, top + 600), f"{family}, cfg {cfg:g}", curves)
-    return image.reduce(SHARPNESS)
-
-
-def _draw_curves(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], title: str, curves: Curves) -> None:
-    calls = [figure.calls for figures in curves.values() for figure in figures]
-    x = math.log10(min(calls) / 1.2), math.log10(max(calls) * 1.2)
-    panel = Panel(draw, box, x, (math.log10(FLOOR), math.log10(CEILING)))
-    panel.title(title, f"mean square error of the latent; what lies on {FLOOR:g} comes back to rounding")
-    panel.y_axis(range(-12, 2, 2), lambda power: f"1e{power:g}" if power else "1")
-    for tick in (20, 50, 100, 200, 400):
-        if x[0] <= math.log10(tick) <= x[1]:
-            panel.x_label(math.log10(tick), str(tick))
-    panel.x_name("model calls, up and down")
-    for name, figures in curves.items():
-        points = [panel.at(math.log10(one.calls), math.log10(max(one.error, FLOOR))) for one in figures]
-        draw.line(points, COLORS[name], 7, joint="curve")
-        for across, down in points:
-            draw.ellipse((across - 10, down - 10, across + 10, down + 10), COLORS[name])
-
-
 def write_page(
     measured: dict[tuple[str, float], Curves], pixels: dict[str, dict[str, float]], stock: dict[str, float],
     chosen: argparse.Namespace,
@@ -295,6 +257,31 @@ def write_rows(measured: dict[tuple[str, float], Curves], pixels: dict[str, dict
     return failed
 
 
+def measured(family: str, chosen: argparse.Namespace) -> dict[str, Any]:
+    """All figures of a family, as JSON can hold them."""
+    toy = world.Toy(pack.load(), family)
+    trial = Trial(toy, world.held_out(chosen.scenes), chosen.beside)
+    return {
+        "curves": [
+            {name: [asdict(one) for one in figures] for name, figures in trial.curves(chosen.steps, cfg).items()}
+            for cfg in SCALES
+        ],
+        "stock": trial.stock_nodes(PIXEL_STEPS),
+        "pixels": pixel_errors(toy, chosen.pixel_scenes) if chosen.pixel_scenes else {},
+    }
+
+
+def measured_apart(arguments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The figures of every family, each measured in a process of its own; what they print meanwhile is shown."""
+    last = {}
+    copies = {family: [*arguments, "--family", family] for family in FAMILIES}
+    for family, line in side_by_side.lines("inversion", copies):
+        last[family] = line
+        if not line.startswith("{"):
+            print(line, end="", flush=True)
+    return {family: json.loads(last[family]) for family in FAMILIES}
+
+
 def main() -> None:
     """Measure, write, and fail where something that must hold does not."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -302,18 +289,23 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=1, help="for the curves")
     parser.add_argument("--pixel-scenes", type=int, default=10, help="from pixels to pixels; 0 leaves that out")
     parser.add_argument("--print-only", action="store_true", help="write nothing")
+    parser.add_argument("--beside", default="", metavar="FOLDER", help="where RES4LYF lies, to be measured too")
+    parser.add_argument("--family", choices=FAMILIES, help="only this one, whose figures are printed as JSON at last")
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    nodes = pack.load()
-    with torch.inference_mode():
-        toys = [world.Toy(nodes, family) for family in FAMILIES]
-        trials = [Trial(toy, world.held_out(chosen.scenes)) for toy in toys]
-        measured = {(one.toy.family, cfg): one.curves(chosen.steps, cfg) for one in trials for cfg in SCALES}
-        stock = {one.toy.family: one.stock_nodes(PIXEL_STEPS) for one in trials}
-        pixels = {toy.family: pixel_errors(toy, chosen.pixel_scenes) for toy in toys if chosen.pixel_scenes}
-    print(stock, pixels)
+    if chosen.family:
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            print(json.dumps(measured(chosen.family, chosen)), flush=True)
+        return
+    found = measured_apart(sys.argv[1:])
+    curves = {
+        (family, cfg): {name: [Figure(**one) for one in figures] for name, figures in of_family.items()}
+        for family, figures in found.items()
+        for cfg, of_family in zip(SCALES, figures["curves"], strict=True)
+    }
+    pixels = {family: figures["pixels"] for family, figures in found.items() if figures["pixels"]}
     if chosen.print_only:
         return
-    write_page(measured, pixels, stock, chosen)
-    failed = write_rows(measured, pixels)
+    write_page(curves, pixels, {family: figures["stock"] for family, figures in found.items()}, chosen)
+    failed = write_rows(curves, pixels)
     sys.exit("\n".join(failed) or 0)

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 
 from . import results
+from .memory import peak
+
+Run = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,19 @@ class Comparison:
     device: str
     pairs: int
 
-    def holds(self, ours: Callable[[], Any], theirs: Callable[[], Any]) -> bool:
-        """Write the ratio of the times, and on a graphics card of peak memory too; True where both keep their limit."""
+    def holds(self, ours: Run, theirs: Run, larger: tuple[Run, Run]) -> bool:
+        """Write the ratios of the times and of peak memory; True where both keep their limit.
+
+        larger: the runs whose memory counts where there is no graphics card: on a picture that is larger than what the
+                prompts take
+        """
         gpu = self.device == "cuda"
         # Results lie on the CPU, so nothing is left running on the device when a run ends.
         ratio = median_ratio(ours, theirs, self.pairs, time.perf_counter if gpu else time.process_time)
         machine = torch.cuda.get_device_name() if gpu else results.processor()
         results.write(f"{self.words}, time", f"{ratio:.3f}", f"at most {self.time_limit}", machine)
-        if not gpu:
-            return ratio <= self.time_limit
-        memory = peak(ours) / peak(theirs)
+        mine, stock = (peak(run, gpu) for run in ((ours, theirs) if gpu else larger))
+        memory = mine / stock
         results.write(f"{self.words}, peak memory", f"{memory:.3f}", f"at most {self.memory_limit}", machine)
         return ratio <= self.time_limit and memory <= self.memory_limit
 
@@ -44,13 +50,6 @@ def asked(description: str | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--pairs", type=int, default=15)
     return parser.parse_args()
-
-
-def peak(run: Callable[[], Any]) -> int:
-    """Bytes on the device at the worst moment of a run."""
-    torch.cuda.reset_peak_memory_stats()
-    run()
-    return torch.cuda.max_memory_allocated()
 
 
 def median_ratio(

@@ -21,18 +21,16 @@ import math
 import random
 import statistics
 import time
-import weakref
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ..core.sheet import from_pillow
 from ..core.tiles import TileGrid, plan_tiles
 from ..demo.scene import HELD_OUT_SEEDS, random_attributes, scene
 from ..dev import pack
 from . import results, world
+from .memory import LiveTensors
 from .pairs import median_ratio
 
 SEAM_LIMIT, MEMORY_LIMIT, EVALUATION_LIMIT, STOCK_LIMIT = 0.05, 1.10, 1.05, 1.0
@@ -97,39 +95,6 @@ def _hardness(pictures: torch.Tensor, grid: TileGrid) -> float:
         return float(across[:, :, at].mean() + down[:, at].mean())
 
     return mean(lines) / mean(others)
-
-
-class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of tensors alive that were made under it and do not span one of the given planes."""
-
-    def __init__(self, planes: set[tuple[int, int]]) -> None:
-        super().__init__()
-        self.planes = planes
-        self.bytes = self.peak = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor):
-                self._watch(tensor)
-        return out
-
-    def _watch(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key in self.known or not size:
-            return
-        self.known.add(key)
-        spans = any(pair in self.planes for pair in zip(tensor.shape, tensor.shape[1:], strict=False))
-        counted = 0 if spans else size
-        self.bytes += counted
-        self.peak = max(self.peak, self.bytes)
-        weakref.finalize(storage, self._forget, key, counted)
-
-    def _forget(self, key: int, counted: int) -> None:
-        self.known.discard(key)
-        self.bytes -= counted
 
 
 def memory(setting: Setting) -> None:

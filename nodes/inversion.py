@@ -177,7 +177,7 @@ class InversionSampler(io.ComfyNode):
                 inputs.positive(),
                 inputs.negative(),
                 inputs.InversionInfo.Input("inversion", tooltip="From Invert to Noise, made with the same model."),
-                inputs.cfg(),
+                inputs.cfg(1.0),
                 io.Float.Input(
                     "preserve",
                     default=-1.0,

@@ -77,7 +77,7 @@ def null_text(graph: Graph) -> None:
     )
     graph.note("Slow, and needs memory for gradients; runs once per picture. Worth it for many edits at high cfg.")
     graph.below("Sample")
-    edited = _edited(graph, checkpoint["MODEL"], held["inversion"], wanted, negative)
+    edited = _edited(graph, checkpoint["MODEL"], held["inversion"], wanted, negative, cfg=7.5)
     saved = _result(graph, edited, checkpoint["VAE"], source, "null_text", width=280)
     graph.as_app([*source.shown, *_texts(graph), (edited, "cfg")], [saved])
 

@@ -239,7 +239,7 @@ def main() -> None:
                 print(piece, end="", flush=True)
             return
     counts = ["--edits", str(chosen.edits), "--few", str(chosen.few)]
-    pages = dict.fromkeys(FAMILIES, "")
+    pages: dict[str, str] = dict.fromkeys(FAMILIES, "")
     for family, line in side_by_side.lines("edit_truth", {one: ["--family", one, *counts] for one in FAMILIES}):
         pages[family] += line
         print(line, end="", flush=True)

@@ -85,6 +85,22 @@ def test_correcting_undoes_sampling(picture, flow):
 
 
 @pytest.mark.parametrize("flow", [False, True])
+def test_few_steps_spend_their_corrections_on_the_leap_and_do_not_diverge(picture, flow):
+    top, asked = levels(1, flow)[-1], []
+
+    def denoise(x, sigma):
+        asked.append(sigma)
+        return denoiser(flow)(x, sigma)
+
+    for sigmas, calls in (([0.0, top / 500, top], (1, 5)), ([0.0, top / 2, top], (3, 3))):
+        asked.clear()
+        noise = last(corrected(denoise, picture, sigmas, scale(flow), 3))
+        assert asked == [sigmas[1]] * (1 + calls[0]) + [top] * calls[1]  # the first one is for a derivative
+        back = last(euler_back(denoiser(flow), noise, sigmas[::-1]))
+        assert float((back - picture).square().mean()) < SPREAD**2
+
+
+@pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize("steps", [1, 2, 20])
 def test_exact_gives_the_picture_back_to_rounding(picture, flow, steps):
     sigmas = levels(steps, flow)

@@ -84,6 +84,7 @@ class Trial:
         self.toy, self.edits, self.judge, self.said = toy, edits, judge, said
         self.latents = toy.encoded(edits.before)
         self.asked = 0
+        self.inversions: dict[tuple[str, int, float, int], tuple[Any, int]] = {}
         self.model = toy.model.clone()
         self.model.set_model_unet_function_wrapper(self._counted)
 
@@ -123,13 +124,27 @@ class Trial:
         )[0]  # fmt: skip
 
     def _inverted(self, way: Way, latent: Any, source: Any, target: Any, seed: int) -> Any:
-        steps = max(1, round(way.steps * way.strength))
-        inversion = self.toy.nodes["DDIMInvert"].execute(
-            self.model, source, latent, "normal", steps, way.strength, way.method, 3, 1.0, seed
-        )[0]
+        inversion, asked = self._up(way, latent, source, seed)
+        self.asked += asked
         return self.toy.nodes["Img2ImgInversionSampler"].execute(
             self.model, target, self.toy.empty, inversion, way.cfg, way.preserve
         )[0]
+
+    def _up(self, way: Way, latent: Any, source: Any, seed: int) -> tuple[Any, int]:
+        """The inversion, and the evaluations it took; made once, since it does not ask at which cfg it will be edited.
+
+        They are counted by whoever takes it, each time.
+        """
+        steps = max(1, round(way.steps * way.strength))
+        made = way.method, steps, way.strength, seed
+        if made not in self.inversions:
+            before = self.asked
+            inversion = self.toy.nodes["DDIMInvert"].execute(
+                self.model, source, latent, "normal", steps, way.strength, way.method, 3, 1.0, seed
+            )[0]
+            self.inversions[made] = inversion, self.asked - before
+            self.asked = before
+        return self.inversions[made]
 
     def _stock(self, way: Way, latent: Any, source: Any, target: Any, seed: int) -> Any:
         sample = importlib.import_module("nodes").common_ksampler

@@ -3,7 +3,7 @@
 Held-out scenes of the demo world, each under its own caption. First the error of the solvers alone, up and down again
 in float64, beside ComfyUI's FlipSigmas with euler; then from pixels to pixels by the nodes, beside the autoencoder
 alone. Writes benchmarks/inversion.md with a plot, and what must hold into the table. The full run, with many scenes,
-is `python -m nox -s benchmarks -- inversion --steps 10 20 50 100 --scenes 4 --pixel-scenes 50`.
+is `python -m nox -s benchmarks -- inversion --steps 5 10 25 50 100 --scenes 4 --pixel-scenes 50`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ EXACT = ("exact", "pinned", "noise_maps")
 ITERATIONS, SEED, PIXEL_STEPS, PIXEL_LIMIT, VAE_MARGIN = 3, 7, 50, 0.01, 0.01
 
 ROUNDING = 1e-18
+PEER = " RES4LYF is that pack's own nodes, unsample and resample, run beside ours."
 
 
 class Trial:
@@ -201,6 +202,7 @@ def write_page(
     chosen: argparse.Namespace,
 ) -> None:  # fmt: skip
     """The tables and the plot, beside this file."""
+    peer = any(name.startswith(res4lyf.NAME) for curves in measured.values() for name in curves)
     text = (
         f"# What comes back from an inversion\n\nUp to pure noise and back down under the same caption, "
         f"{chosen.scenes} held-out scene{'s' * (chosen.scenes > 1)} of the demo world, "
@@ -210,7 +212,7 @@ def write_page(
         f"and res_2m are not in the menu; corrected 1 is corrected with one corrector step, which is Uni-Inv. ddim is "
         f"of the same, first order as {STOCK}: it asks at the sigma above, about a picture that has not its noise yet, "
         f"where the other asks at the sigma below. Neither is better everywhere. Made by `python -m nox -s benchmarks "
-        f"-- inversion`.\n\n"
+        f"-- inversion`.{PEER * peer}\n\n"
         f"![Error over calls]({PLOT.name})\n"
     )
     for (family, cfg), curves in measured.items():

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from .graph import RENDERER, Graph, Node, Output
+from .graph import Graph, Node, Output
 
 INPUTS, OUTPUTS = -10, -20  # the frontend's ids of a subgraph's two borders
 BORDER_WIDTH = 120
@@ -104,7 +104,7 @@ class Blueprint(Graph):
             "nodes": [node.data for node in self.nodes],
             "groups": self.groups,
             "links": [dict(zip(names, link, strict=True)) for link in self.links],
-            "extra": {"workflowRendererVersion": RENDERER},
+            "extra": {},
         }
 
     def _starts_at(self, output: Output) -> list[int]:

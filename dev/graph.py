@@ -17,8 +17,9 @@ VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(e
 PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
-# Heights in the units of the canvas, as Nodes 2.0 needs them; the classic canvas needs less.
-SLOT, WIDGET, TEXT, BODY, UPLOAD = 24, 34, 72, 24, 20
+# Heights in the units of the canvas, enough for both renderers: early frontends with Nodes 2.0 spread a workflow there.
+SPREAD, LEGIBLE = 1.2, 0.572  # by so much; and the zoom below which the classic canvas draws no texts
+SLOT, WIDGET, TEXT, BODY, UPLOAD = 20, 29, 62, 22, 18
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
 SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask"}
 # What the pack shows in the bodies of its nodes.
@@ -32,13 +33,11 @@ PANELS = {
     **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
                      "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip
-NOTE, LINE = 68, 23  # a note without its lines, and each of them
+NOTE, LINE, LEAST_NOTE = 60, 20, 90  # a note without its lines, each of them, and the classic canvas's least
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 20, 14, 20
 BADGE = 20  # the pack's name above a node
 # What the frontend's bars leave of a window of 1600 x 900 pixels, and where that begins.
 VIEW, VIEW_CORNER = (1480, 770), (80, 100)
-# By this name the frontends know that Nodes 2.0 need not spread the nodes, which would push them out of the window.
-RENDERER = "Vue-corrected"
 # Widgets whose names say nothing without their nodes: in an app they go by the title of the node.
 NAMELESS = {"text", "value"}
 # What the frontend does with a seed after a run; inverting the same picture again would only cost time.
@@ -143,7 +142,7 @@ class Graph:
         """Add a note for the reader, in Markdown, as high as it needs or as said."""
         shown = re.sub(r"\]\(.*?\)|[*`\[]", "", text)  # as it is read, without its markup
         lines = sum(len(paragraph) * 7 // (self._width() - 30) + 1 for paragraph in shown.split("\n"))
-        height = height or NOTE + LINE * lines
+        height = height or max(NOTE + LINE * lines, LEAST_NOTE)
         data = self._place("MarkdownNote", None, height)
         colors = {"color": COLORS["note"], "bgcolor": COLORS["note_body"]}
         self.nodes.append(Node(data | {"inputs": [], "outputs": [], "widgets_values": [text]} | colors))
@@ -162,15 +161,19 @@ class Graph:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {"ds": self._view(), "workflowRendererVersion": RENDERER} | self.app,
+            "extra": {"ds": self._view()} | self.app,
             "version": 0.4,
         }
 
     def _view(self) -> dict[str, Any]:
-        """The zoom at which a window of 1600 x 900 shows the whole graph, and the graph's place in it."""
+        """The zoom at which a window of 1600 x 900 shows the whole graph and its texts, and the graph's place in it.
+
+        Where it can be, it is shown whole when it is spread, too.
+        """
         right = max(left + width for left, _, width, _ in (group["bounding"] for group in self.groups))
         bottom = max(top + height for _, top, _, height in (group["bounding"] for group in self.groups))
-        scale = round(min(VIEW[0] / right, VIEW[1] / bottom, 1), 3)
+        fits = min(VIEW[0] / right, VIEW[1] / bottom, 1)
+        scale = round(min(max(fits / SPREAD, LEGIBLE), fits), 3)
         return {"scale": scale, "offset": [round(corner / scale) for corner in VIEW_CORNER]}
 
     def _starts_at(self, output: Output) -> list[int]:

@@ -23,11 +23,6 @@ def test_it_is_no_wider_than_a_page(workflow):
     assert max(x + width for x, _, width, _ in (group["bounding"] for group in workflow["groups"])) <= 1500
 
 
-def test_both_renderers_take_its_places_as_they_are(workflow):
-    """Otherwise Nodes 2.0 spreads the nodes by a fifth, and the window cuts some of them off."""
-    assert workflow["extra"]["workflowRendererVersion"] == "Vue-corrected"
-
-
 def test_a_window_shows_all_of_it_with_its_texts(workflow):
     """ComfyUI draws no text below 8 pixels; its font has 14 at full size."""
     view = workflow["extra"]["ds"]

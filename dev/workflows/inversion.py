@@ -103,7 +103,7 @@ def edit_by_words(graph: Graph) -> None:
         cfg=4.0,
         find_mask="show",
     )
-    graph.column("Result", parts.RESULT)
+    graph.column("Result", 320)
     picture = graph.add("VAEDecode", samples=edited["LATENT"], vae=checkpoint["VAE"])["IMAGE"]
     restored = graph.add("Img2ImgRestoreDetail", original=source.image, edited=picture, vae=checkpoint["VAE"])
     saved = parts.save(graph, parts.unfitted(graph, restored["image"], source), "edit_by_words")

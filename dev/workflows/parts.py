@@ -172,7 +172,7 @@ def result(
 
 def kept(graph: Graph, made: Output, source: Source, prefix: str, vae: Output | None = None) -> Node:
     """As `result`, with the original's own pixels put back outside the mask."""
-    graph.column("Result", RESULT)
+    graph.column("Result", 310)
     given: dict[str, Any] = {"original": source.original, "mask": source.mask, "blend": "seamless"}
     same = graph.add("Img2ImgKeepUnmasked", edited=unfitted(graph, made, source, vae), **given)
     return save(graph, same["image"], prefix)

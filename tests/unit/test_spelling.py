@@ -12,7 +12,7 @@ BRITISH = re.compile(
     re.IGNORECASE,
 )
 # Words that users may write, and that are understood: the toy's, and one for the search of nodes.
-UNDERSTOOD = {"demo/scene.py": {"colour"}, "nodes/image.py": {"colour"}, "benchmarks/README.md": {"colour"}}
+UNDERSTOOD = {"demo/scene.py": {"colour"}, "nodes/image.py": {"colour"}}
 KINDS = {".py", ".md", ".js", ".mjs", ".css", ".toml", ".yml"}
 SHIPPED = [*ROOT.glob("workflows/*.json"), *ROOT.glob("subgraphs/*.json")]
 FOLDERS = (

@@ -84,7 +84,7 @@ def test_a_mask_without_its_original_is_refused(nodes):
 
 def test_the_schemas_are_the_promised_ones(nodes):
     promised = {
-        "Img2ImgFitImage": ["image", "target", "fit", "shape", "fill", "multiple", "mask"],
+        "Img2ImgFitImage": ["image", "target", "fit", "shape", "fill", "mask", "multiple"],
         "Img2ImgUnfitImage": ["image", "fit_info", "original", "mask"],
         "Img2ImgStrengthPreset": ["use_case", "amount", "model"],
         "Img2ImgStrengthPlot": ["model", "scheduler", "steps", "strengths", "measure", "step_count"],

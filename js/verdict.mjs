@@ -14,7 +14,7 @@ function errorText({ grade, residual, latent_mse }) {
     return `Latent error ${short(grade.latent_mse)}${decibels} · measured`;
   }
   if (latent_mse) return latent_mse.length ? `Latent error ${short(Math.max(...latent_mse))} · measured` : "";
-  return `Latent error about ${short(residual.picture)} at most · switch grade on to measure it`;
+  return `Latent error ≤ ${short(residual.picture)} · grade measures it`;
 }
 
 /** The texts of the panel; `payload` is null before the first run. */

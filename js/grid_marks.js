@@ -60,6 +60,7 @@ function drawSheet(panel, { image, boxes, names, rows, columns, notes = [] }) {
   };
   const cells = boxes.map((box, cell) => cellButton(sheet.src, box, names[cell], notes[cell]));
   grid.style.setProperty("--columns", columns.length);
+  grid.style.setProperty("--rows", rows.length);
   const lines = rows.map((row, place) => [text("b", row), ...cells.slice(place * columns.length, (place + 1) * columns.length)]);
   grid.replaceChildren(text("b", ""), ...columns.map((column) => text("b", column)), ...lines.flat());
 }

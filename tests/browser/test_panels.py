@@ -1,4 +1,7 @@
-"""What the panels in the nodes show is there again after a reload, a change of tab, a cached run, and in a subgraph."""
+"""What the panels in the nodes show is there again after a reload, a change of tab, a cached run, and in a subgraph.
+
+There they also show what a run of the subgraph brings.
+"""
 
 import pytest
 
@@ -23,6 +26,11 @@ INTO_A_SUBGRAPH = """() => {
         widget => widget.element?.matches?.('.img2imgstudio-panel')));
     const { node } = app.graph.convertToSubgraph(new Set(nodes));
     app.canvas.openSubgraph(node.subgraph, node);
+}"""
+
+MASK_NOTHING = """() => {
+    const mask = app.graph.rootGraph.nodes.find(node => node.comfyClass === 'SolidMask');
+    mask.widgets.find(widget => widget.name === 'value').value = 0;
 }"""
 
 
@@ -106,4 +114,10 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
 
     frontend.page.evaluate(INTO_A_SUBGRAPH)
     assert shown(frontend, after) == after, "in a subgraph"
+    frontend.page.evaluate(MASK_NOTHING)
+    frontend.run()
+    inside = shown(frontend)
+    assert [kind for kind, panel in inside.items() if panel == before[kind]] == []
+    assert inside["Img2ImgKeepUnmasked"] != after["Img2ImgKeepUnmasked"], "after a run of a subgraph"
+    assert "identical" in inside["Img2ImgCompareImages"][0]
     assert frontend.problems == []

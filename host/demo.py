@@ -32,12 +32,12 @@ class DemoLatents(comfy.latent_formats.SD15):
     def __init__(self) -> None:
         super().__init__()
         self.latent_rgb_factors = [
-            [-0.3100, -0.1251, 0.0727],
-            [0.1129, 0.0015, 0.0175],
-            [-0.0049, 0.0644, -0.0983],
-            [-0.1595, -0.3554, -0.4223],
+            [-0.3110, -0.1271, 0.0732],
+            [0.1128, -0.0035, 0.0196],
+            [-0.0022, 0.0683, -0.1034],
+            [-0.1620, -0.3587, -0.4233],
         ]
-        self.latent_rgb_factors_bias = [0.1120, 0.0505, 0.0582]
+        self.latent_rgb_factors_bias = [0.1091, 0.0503, 0.0598]
         self.taesd_decoder_name = None  # the approximate decoder of SD1.5 knows nothing of these latents
 
 

@@ -136,7 +136,7 @@ def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def decibels_lost(error: torch.Tensor) -> torch.Tensor:
     """PSNR's own measure, for each picture by itself, and the same of the edges, which also stills what ripples."""
     squared = error.square().mean(dim=(1, 2, 3))
-    blurred = sum(part.abs().mean(dim=(1, 2, 3)) for part in edges(error))
+    blurred = torch.stack([part.abs().mean(dim=(1, 2, 3)) for part in edges(error)]).sum(0)
     return (squared + 1e-6).log().mean() + 0.5 * (blurred + 1e-4).log().mean()
 
 

@@ -58,11 +58,9 @@ class _Thinking:
 
 
 class _ThinkingModel:
-    """A model under a mask as samplers see it: the host's own in everything but its answers."""
+    """A model under a mask as samplers see it: the host's own, a KSamplerX0Inpaint, in everything but its answers."""
 
-    def __init__(
-        self, masked: comfy.samplers.KSamplerX0Inpaint, how: _Thinking, levels: list[float], like: Tensor
-    ) -> None:
+    def __init__(self, masked: Any, how: _Thinking, levels: list[float], like: Tensor) -> None:
         self._masked, self._how, self._levels = masked, how, levels
         self._noises = [
             StepNoise(like.shape, how.keys, like.device, f"thinking {number}") for number in range(how.rounds)

@@ -32,9 +32,12 @@ def _cost(facts: Facts) -> str:
 
 
 def _guidance(facts: Facts) -> Iterable[str]:
-    """What a model with built-in guidance, such as Flux, makes of cfg."""
+    """Where cfg does harm, because the model has its guidance built in as Flux has, or undoes what was prepared."""
     if facts.get("guided_twice"):
         yield "this model has its guidance built in, and cfg above 1 burns its colors: set cfg to 1"
+    tuned = facts.get("inversion", {}).get("null_text")
+    if tuned and facts.get("cfg") == 1.0:
+        yield f"at cfg 1 what Null-Text tuned has no part: set cfg to {tuned['cfg']:g}"
 
 
 def _strength(facts: Facts) -> Iterable[str]:

@@ -18,7 +18,7 @@ from .refine import ProgressiveRefine, RefinePass
 from .region import CropForMask, UncropForMask
 from .restore import RestoreDetail
 from .sampling import GuidedSampler
-from .schedule import StrengthScheduler
+from .schedule import SplitSigmas, StrengthScheduler
 from .style import StyleBatch
 from .tiles import TiledRefine
 from .variation import VariationBatch
@@ -46,6 +46,7 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgPromptSchedule": PromptSchedule,
     "Img2ImgRefinePass": RefinePass,
     "Img2ImgRestoreDetail": RestoreDetail,
+    "Img2ImgSplitSigmas": SplitSigmas,
     "Img2ImgStrengthGrid": StrengthGrid,
     "Img2ImgStrengthPlot": StrengthPlot,
     "Img2ImgStrengthPreset": StrengthPreset,
@@ -78,6 +79,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgPromptSchedule": "Prompt Schedule",
     "Img2ImgRefinePass": "Refine Pass",
     "Img2ImgRestoreDetail": "Restore Detail",
+    "Img2ImgSplitSigmas": "Split Sigmas at Noise",
     "Img2ImgStrengthGrid": "Strength Grid (XY plot)",
     "Img2ImgStrengthPlot": "Strength Plot",
     "Img2ImgStrengthPreset": "Strength Preset",

@@ -208,11 +208,11 @@ def think() -> io.Int.Input:
 SPLITS = "0.875 is Wan 2.2's for text to video, 0.9 its for image to video, 0.3 suits SDXL's refiner."
 
 
-def split_at(default: float, tooltip: str) -> io.Float.Input:
+def split_at(tooltip: str) -> io.Float.Input:
     """Where a run is split in two."""
     return io.Float.Input(
         "split_at",
-        default=default,
+        default=0.875,
         min=0.0,
         max=1.0,
         step=0.005,
@@ -231,7 +231,7 @@ def low_model() -> list[io.Model.Input | io.Float.Input]:
         "model. It sees the same prompts.",
     )
     at = "The share of noise below which low_model takes over; without low_model, nothing happens."
-    return [model, split_at(0.875, at)]
+    return [model, split_at(at)]
 
 
 def readable(name: str, parse: Callable[[str], object], text: str | None) -> bool | str:

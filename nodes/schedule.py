@@ -19,8 +19,7 @@ class StrengthScheduler(io.ComfyNode):
             node_id="StrengthScheduler",
             display_name="Strength Scheduler (denoise)",
             category="img2img/schedule",
-            folded=["split_at"],
-            search_aliases=["denoise", "SDEdit", "img2img strength", "sigmas", "basic scheduler", "split sigmas"],
+            search_aliases=["denoise", "SDEdit", "img2img strength", "sigmas", "basic scheduler"],
             description="Turns a strength into sigmas. The same strength starts at the same noise level with every "
             "scheduler and any number of steps.",
             inputs=[
@@ -30,18 +29,11 @@ class StrengthScheduler(io.ComfyNode):
                 inputs.strength(0.6),
                 inputs.measure(),
                 inputs.step_count(),
-                inputs.split_at(
-                    0.0,
-                    "Splits sigmas where the share of noise falls below this, for a model in two halves: high_sigmas "
-                    "go to its first sampler, low_sigmas to its second. 0: everything is high_sigmas.",
-                ),
             ],
             outputs=[
                 io.Sigmas.Output(display_name="sigmas", tooltip="For Noise Latent, Guided Sampler and stock samplers."),
                 io.Float.Output(display_name="start_sigma", tooltip="The first sigma: the noise level of the start."),
                 inputs.report(),
-                io.Sigmas.Output(display_name="high_sigmas", tooltip="The part above split_at, for the first sampler."),
-                io.Sigmas.Output(display_name="low_sigmas", tooltip="The part below split_at, for the second sampler."),
             ],
         )
 
@@ -54,14 +46,40 @@ class StrengthScheduler(io.ComfyNode):
         strength: float,
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
-        split_at: float = 0.0,
     ) -> io.NodeOutput:
         report = Report(host.versions())
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
-        schedule = host.noise_schedule(model)
-        facts = plan.describe(schedule)
-        high, low = split_sigmas(plan.sigmas, schedule.sigma_of_share(split_at))
-        if split_at:
-            facts |= {"split_at": split_at, "high_steps": max(0, len(high) - 1), "low_steps": max(0, len(low) - 1)}
+        facts = plan.describe(host.noise_schedule(model))
         shown = {"img2img_strength": [host.shown_plan(model, plan)]}
-        return io.NodeOutput(plan.sigmas, plan.start_sigma, report.text(**facts), high, low, ui=shown)
+        return io.NodeOutput(plan.sigmas, plan.start_sigma, report.text(**facts), ui=shown)
+
+
+class SplitSigmas(io.ComfyNode):
+    """The two parts of sigmas, for a model in two halves with a sampler for each."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return inputs.Schema(
+            node_id="Img2ImgSplitSigmas",
+            display_name="Split Sigmas at Noise",
+            category="img2img/schedule",
+            search_aliases=["split sigmas", "wan 2.2", "refiner", "high noise", "low noise"],
+            description="Splits sigmas where a model in two halves changes hands, whatever the strength and the number "
+            "of steps.",
+            inputs=[
+                inputs.model(),
+                io.Sigmas.Input("sigmas", tooltip="The sigmas of the whole run, from Strength Scheduler."),
+                inputs.split_at(
+                    "The share of noise below which the second half takes over: high_sigmas go to the first sampler, "
+                    "low_sigmas to the second."
+                ),
+            ],
+            outputs=[
+                io.Sigmas.Output(display_name="high_sigmas", tooltip="The part above split_at, for the first sampler."),
+                io.Sigmas.Output(display_name="low_sigmas", tooltip="The part below split_at, for the second sampler."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: io.Model.Type, sigmas: io.Sigmas.Type, split_at: float = 0.875) -> io.NodeOutput:
+        return io.NodeOutput(*split_sigmas(sigmas, host.noise_schedule(model).sigma_of_share(split_at)))

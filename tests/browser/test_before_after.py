@@ -21,6 +21,7 @@ def panel(frontend, vue_nodes, request):
         "5": {"class_type": "PreviewAny", "inputs": {"source": ["4", 2]}},
     }
     frontend.open(vue_nodes=vue_nodes)
+    frontend.page.evaluate("() => { app.canvas.ds.scale = 0.7; }")  # all of a tall node in view
     frontend.put("4", workflow)
     panel = frontend.page.locator(".img2imgstudio-panel")
     panel.wait_for()

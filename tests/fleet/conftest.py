@@ -5,8 +5,10 @@ This file is all that knows how the tests get their servers.
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,13 +63,18 @@ def toy_prompt():
 
 @pytest.fixture
 def command():
-    """Start `python -m fleet ARGUMENTS` in a process of its own."""
+    """Start `python -m fleet ARGUMENTS` in a process of its own, which hears Ctrl-C.
+
+    Shells have what they start in the background ignore it, and so would all that the tests start.
+    """
     started = []
+    hearing = None if sys.platform == "win32" else partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
 
     def start(*arguments):
         process = subprocess.Popen(
             [sys.executable, "-m", "fleet", *map(str, arguments)],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"},
+            preexec_fn=hearing,
         )  # fmt: skip
         started.append(process)
         return process

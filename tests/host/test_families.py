@@ -103,12 +103,11 @@ def test_sigmas_split_where_the_halves_of_a_model_meet(nodes, pair, strength, hi
     from comfy_extras.nodes_custom_sampler import SplitSigmas
 
     _, high, _ = pair
-    out = nodes["StrengthScheduler"].execute(high, "simple", 6, strength, split_at=SPLIT).args
-    assert int((out[0][:-1] >= SPLIT).sum()) == high_steps
-    for ours, theirs in zip(out[3:], SplitSigmas.execute(out[0], high_steps).args, strict=True):
+    sigmas = nodes["StrengthScheduler"].execute(high, "simple", 6, strength).args[0]
+    parts = nodes["Img2ImgSplitSigmas"].execute(high, sigmas, SPLIT).args
+    assert int((sigmas[:-1] >= SPLIT).sum()) == high_steps
+    for ours, theirs in zip(parts, SplitSigmas.execute(sigmas, high_steps).args, strict=True):
         assert torch.equal(ours, theirs)
-    report = json.loads(out[2])
-    assert (report["high_steps"], report["low_steps"]) == (high_steps, 6 - high_steps)
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.6, 0.3])
@@ -116,9 +115,8 @@ def test_two_halves_in_one_node_are_the_pair_made_by_hand(nodes, pair, strength)
     """Bit for bit the pair of Guided Samplers; ComfyUI's own pair rounds the latent between its two samplers."""
     family, high, low = pair
     latent, prompts = family.latent(), (family.prompt(1), family.prompt(2))
-    sigmas, _, _, high_sigmas, low_sigmas = (
-        nodes["StrengthScheduler"].execute(high, "simple", 6, strength, split_at=SPLIT).args
-    )
+    sigmas = nodes["StrengthScheduler"].execute(high, "simple", 6, strength).args[0]
+    high_sigmas, low_sigmas = nodes["Img2ImgSplitSigmas"].execute(high, sigmas, SPLIT).args
     sampler, how = nodes["Img2ImgGuidedSampler"], (3.0, "dpmpp_2m", SEED)
     one, report = sampler.execute(high, *prompts, latent, sigmas, *how, low_model=low, split_at=SPLIT).args
     noised = nodes["SDEditNoise"].execute(high, latent, sigmas, SEED).args[0]

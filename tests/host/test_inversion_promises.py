@@ -73,7 +73,7 @@ def test_correcting_never_runs_away(demo, nodes, family):
     errors = {}
     for iterations in (1, 12):
         found = nodes["DDIMInvert"].execute(
-            model, positive, latent, "normal", 6, 1.0, "corrected", iterations, 7.5, 4, negative=negative, grade=True
+            model, positive, latent, "normal", 10, 1.0, "corrected", iterations, 7.5, 4, negative=negative, grade=True
         )
         errors[iterations] = json.loads(found.args[4])["grade"]["latent_mse"]
         assert float(found.args[0].state.std() / found.args[3][0]) < 5

@@ -49,5 +49,5 @@ def test_a_recipe_is_identical_after_a_restart_and_names_what_differs(server, re
 def test_unreadable_strengths_are_refused_before_anything_runs(server, refined):
     prompt = refined()
     prompt["800"]["inputs"]["strengths"] = "0.5, x"
-    with pytest.raises(ServerError, match="strengths: 'x' at character 6"):
+    with pytest.raises(ServerError, match="strengths - 'x' at character 6"):
         server.run(prompt)

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.report import Report
-from ..core.schedule import Measure, StepCount, StrengthSettings, split_sigmas
+from ..core.schedule import Measure, StepCount, StrengthSettings, check_sigmas, split_sigmas
 from . import inputs
 
 
@@ -82,4 +82,5 @@ class SplitSigmas(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: io.Model.Type, sigmas: io.Sigmas.Type, split_at: float = 0.875) -> io.NodeOutput:
+        check_sigmas(sigmas)
         return io.NodeOutput(*split_sigmas(sigmas, host.noise_schedule(model).sigma_of_share(split_at)))

@@ -2,7 +2,7 @@
 
 `-- fleet` asks all questions but the longest; `-- fleet engine`, `chaos`, `growth`, `kills`, `servers` asks one.
 Stand-ins (tests/fleet/standin.py) take the place of ComfyUI except in `kills` and `servers`, which start two real ones
-with one thread each. `growth` works 100,000 jobs through 200 stand-ins, which takes a quarter of an hour.
+with one thread each. `growth` works 100,000 jobs through 200 stand-ins, which takes twenty minutes.
 """
 
 from __future__ import annotations

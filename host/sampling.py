@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import comfy.model_management
@@ -90,7 +91,8 @@ def sample(
     if mask.kind == "none" or len(sigmas) < 2:
         return Sampled(start.clean, None, Work())
     if guidance.low is not None:
-        return _in_parts(guidance, sampler, sigmas, start, mask, progress, think)
+        a_part = partial(sample, sampler=sampler, mask=mask, progress=progress, think=think)
+        return _in_parts(guidance.parts(sigmas), start, a_part)
     began = time.perf_counter()
     if mask.kind == "soft":
         guidance = replace(guidance, model=with_soft_mask(guidance.model, sigmas))
@@ -116,19 +118,11 @@ def sample(
     return Sampled(samples, None if left is None else left.to(samples), work)
 
 
-def _in_parts(
-    guidance: Guidance,
-    sampler: Sampler,
-    sigmas: Tensor,
-    start: Start,
-    mask: RunMask,
-    progress: Progress,
-    think: int,
-) -> Sampled:
+def _in_parts(parts: Iterable[tuple[Guidance, Tensor]], start: Start, sample_part: Callable[..., Sampled]) -> Sampled:
     """A run that a second MODEL ends: each part goes on from the state that the one before left."""
     work, run = Work(), Sampled(start.clean, None, Work())
-    for own, part in guidance.parts(sigmas):
-        run = sample(own, sampler, part, start, mask, progress, think)
+    for guidance, sigmas in parts:
+        run = sample_part(guidance, sigmas=sigmas, start=start)
         start, work = replace(start, state=run.state), work + run.work
     return replace(run, work=work)
 

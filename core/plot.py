@@ -34,6 +34,7 @@ class StrengthFigures:
     """The numbers behind the plot.
 
     strengths, decibels, steps: for each strength the signal-to-noise ratio at the start and the executed steps
+    starts: for each strength the timestep at which its run starts, 0..999
     curve:  (strength, decibels) close together, for a smooth line
     signal: alpha-bar at TIMESTEPS, the share of signal power left there; (1 - sigma)^2 on flow models
     """
@@ -41,6 +42,7 @@ class StrengthFigures:
     strengths: list[float]
     decibels: list[float]
     steps: list[int]
+    starts: list[float]
     curve: list[tuple[float, float]]
     signal: list[float]
     flow: bool
@@ -66,7 +68,9 @@ def strength_figures(
         curve = [(at, schedule.snr_db(start_sigma(schedule, at, measure)[0])) for at in dense]
     levels = [start_sigma(schedule, timestep / LAST_TIMESTEP, "timestep")[0] for timestep in TIMESTEPS]
     signal = [(1 - sigma) ** 2 if schedule.flow else 1 / (1 + (sigma / schedule.spread) ** 2) for sigma in levels]
-    return StrengthFigures(list(strengths), decibels, [plan.steps for plan in plans], curve, signal, schedule.flow)
+    starts = [schedule.timestep(plan.start_sigma) if plan.steps else 0.0 for plan in plans]
+    steps = [plan.steps for plan in plans]
+    return StrengthFigures(list(strengths), decibels, steps, starts, curve, signal, schedule.flow)
 
 
 def draw_strengths(figures: StrengthFigures, caption: str) -> Image.Image:
@@ -77,9 +81,7 @@ def draw_strengths(figures: StrengthFigures, caption: str) -> Image.Image:
     draw.text((72, 52), "What strength means", INK, _font(68))
     draw.text((72, 142), caption, FAINT, _font(36))
     _draw_decibels(Panel(draw, (200, 370, 2490, 1020), (0.0, 1.0), DECIBELS), figures)
-    _draw_steps(
-        Panel(draw, (200, 1310, 1240, 1740), (-0.5, len(figures.steps) - 0.5), _from_zero(figures.steps)), figures
-    )
+    _draw_runs(Panel(draw, (200, 1310, 1240, 1740), (LAST_TIMESTEP, 0.0), (0.0, len(figures.steps))), figures)
     _draw_signal(Panel(draw, (1480, 1310, 2490, 1740), (-0.5, len(TIMESTEPS) - 0.5), (0.0, 1.0)), figures)
     return image.reduce(SHARPNESS)
 
@@ -164,16 +166,23 @@ def _label_dot(draw: ImageDraw.ImageDraw, x: float, y: float, strength: float, d
         draw.text((x + 28, y - 8), f"{decibel:+.1f}", INK, _font(34), anchor="lb")
 
 
-def _draw_steps(panel: Panel, figures: StrengthFigures) -> None:
-    """A bar per strength: how many steps are executed."""
-    panel.title("Executed steps", "how many times the sampler moves the picture")
-    panel.y_axis(_ticks(panel.y[1]), lambda tick: f"{tick:g}")
-    chosen = _spread(list(enumerate(figures.steps)))
-    for index, steps in enumerate(figures.steps):
-        panel.bar(index, steps, BARS, str(steps) if (index, steps) in chosen else "")
-    for index, _ in chosen:
-        panel.x_label(index, f"{figures.strengths[index]:g}")
-    panel.x_name("strength")
+def _draw_runs(panel: Panel, figures: StrengthFigures) -> None:
+    """A row per strength, as long as the whole schedule: what its run skips of it, and what it executes."""
+    panel.title("Where each run starts", "for each strength: its part of the schedule, and its steps")
+    labeled = [index for index, _ in _spread(list(enumerate(figures.steps)))]
+    for index, (start, steps) in enumerate(zip(figures.starts, figures.steps, strict=True)):
+        skipped, run = (panel.at(timestep, index + 0.86) for timestep in (LAST_TIMESTEP, start))
+        right, bottom = panel.at(0.0, index + 0.14)
+        panel.draw.rectangle((*skipped, right, bottom), GRID)
+        if steps:
+            panel.draw.rectangle((*run, right, bottom), BARS)
+        if index in labeled:
+            middle = (skipped[1] + bottom) / 2
+            panel.draw.text((skipped[0] - 20, middle), f"{figures.strengths[index]:g}", FAINT, _font(32), anchor="rm")
+            panel.draw.text((right + 16, middle), str(steps), INK, _font(32), anchor="lm")
+    for timestep in (0, 250, 500, 750, 1000):
+        panel.x_label(min(timestep, LAST_TIMESTEP), str(timestep))
+    panel.x_name("timestep t of 1000, from noise to picture")
 
 
 def _draw_signal(panel: Panel, figures: StrengthFigures) -> None:
@@ -195,19 +204,6 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _spread(values: list, most: int = 13) -> list:
     """At most about `most` evenly spaced values, so that labels do not run into each other."""
     return values[:: max(1, math.ceil(len(values) / most))]
-
-
-def _from_zero(values: Sequence[float]) -> tuple[float, float]:
-    """A vertical axis from 0 with some air above the largest value."""
-    return 0.0, max(1.0, 1.12 * max(values))
-
-
-def _ticks(top: float) -> list[float]:
-    """About five round numbers from 0 to `top`."""
-    rough = top / 5
-    magnitude = 10 ** math.floor(math.log10(rough))
-    step = next(nice * magnitude for nice in (1, 2, 5, 10) if nice * magnitude >= rough)
-    return [step * count for count in range(int(top / step) + 1)]
 
 
 def _share_text(share: float) -> str:

@@ -78,15 +78,31 @@ def painted(image, color: str) -> np.ndarray:
     return (np.abs(np.asarray(image, dtype=int) - ImageColor.getrgb(color)) < 60).all(axis=-1)
 
 
+def stretches(filled: np.ndarray) -> np.ndarray:
+    """[n, 2]: where each stretch of True begins and ends."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], filled, [0]]))).reshape(-1, 2)
+
+
 @pytest.mark.parametrize("schedule", [flow_schedule(), exploding_schedule()])
-@pytest.mark.parametrize(("color", "name"), [(plot.BARS, "steps"), (plot.SIGNAL, "signal")])
-def test_bars_are_as_tall_as_their_numbers(schedule, color, name):
-    figures = figures_for(schedule, TENTHS[2:])
-    columns = painted(plot.draw_strengths(figures, ""), color)[600:].sum(axis=0)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], columns > 0, [0]]))).reshape(-1, 2)
-    heights = np.array([np.median(columns[start:end]) for start, end in edges])
-    values = np.array(getattr(figures, name))
+def test_bars_are_as_tall_as_their_numbers(schedule):
+    figures = figures_for(schedule, TENTHS)
+    columns = painted(plot.draw_strengths(figures, ""), plot.SIGNAL)[600:].sum(axis=0)
+    heights = np.array([np.median(columns[start:end]) for start, end in stretches(columns > 0)])
+    values = np.array(figures.signal)
     assert heights / heights.max() == pytest.approx(values / values.max(), abs=0.025)
+
+
+@pytest.mark.parametrize("schedule", [flow_schedule(), exploding_schedule()])
+def test_a_run_is_drawn_from_its_start_to_the_end_of_the_schedule(schedule):
+    figures = figures_for(schedule, TENTHS[1:])
+    assert figures.starts == pytest.approx([999 * strength for strength in TENTHS[1:]], abs=2)
+    runs = painted(plot.draw_strengths(figures, ""), plot.BARS)[600:]
+    rows = [runs[(top + bottom) // 2] for top, bottom in stretches(runs.any(axis=1))]
+    begin, end = np.array([stretches(row)[0] for row in rows]).T
+    assert len(rows) == len(figures.starts)
+    assert (end == end[0]).all()
+    lengths = (end - begin)[::-1]  # the strongest run is drawn on top
+    assert lengths / lengths[-1] == pytest.approx(np.array(figures.starts) / figures.starts[-1], abs=0.01)
 
 
 def test_the_line_falls_all_the_way():

@@ -58,6 +58,12 @@ class Inversion:
         below = None if self.below is None else self.below.to(x)
         return replace(self, state=self.state.to(x), below=below, corrections=sent(self.corrections, x.device))
 
+    def path(self) -> tuple[Tensor, ...]:
+        """Every state from the noise down to the picture; ValueError where they were not kept."""
+        if len(self.sigmas) and not self.trajectory:
+            raise ValueError("inversion: the path is not in it; switch keep_trajectory on in Invert to Noise")
+        return self.trajectory
+
 
 def derivative(denoise: Denoise, x: Tensor, sigma: float) -> Tensor:
     """dx/dsigma = (x - denoise(x, sigma)) / sigma; sigma above 0. (k-diffusion's ``to_d``)"""

@@ -27,6 +27,7 @@ from .latent import (
     noise_of,
     open_latent,
     samples_of,
+    seen_samples,
     stored,
 )
 from .noise import FixedNoise
@@ -179,3 +180,17 @@ def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion) ->
         inversion.clean, noise, first, digest(samples), state, inverted=True, space=latent_space(model)
     )
     return close_latent(latent, samples, record), FixedNoise(noise, SOLVER_SEED)
+
+
+def inversion_steps(model: ModelPatcher, inversion: Inversion, count: int) -> Tensor:
+    """States that an inversion went through, evenly chosen, from the picture to its noise, as samples to look at.
+
+    count:   how many, both ends among them; all of them where there are not as many
+    returns: [B * count, C, ...] in ComfyUI's latent space: of the first picture of the batch, then of the next
+    """
+    path = list(zip(inversion.path(), inversion.sigmas.tolist(), strict=True))[::-1]
+    if not path:
+        return inversion.clean
+    chosen = torch.linspace(0, len(path) - 1, min(count, len(path))).round().int().tolist()
+    steps = [seen_samples(model, state.float(), sigma) for state, sigma in (path[index] for index in chosen)]
+    return torch.stack(steps, dim=1).flatten(0, 1)

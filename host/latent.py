@@ -177,6 +177,16 @@ def state_of(model: ModelPatcher, samples: Tensor, sigma: float) -> Tensor:
     return state * (1.0 - sigma) if flow and sigma < 1.0 else state
 
 
+def seen_samples(model: ModelPatcher, state: Tensor, sigma: float) -> Tensor:
+    """A state as a LATENT to look at, in ComfyUI's latent space: as strong as the model itself sees it.
+
+    x0 + sigma eps of models that let variance explode becomes sqrt(alpha-bar) x0 + sqrt(1 - alpha-bar) eps (c_in of
+    Karras et al. 2022, arXiv:2206.00364); states of flow models are so already.
+    """
+    divisor = input_divisor(model)
+    return from_model_space(model, state / (divisor(sigma) / divisor(0.0)))
+
+
 def noise_of(model: ModelPatcher, state: Tensor, sigma: float, clean: Tensor | None = None) -> Tensor:
     """The noise that stock samplers, given a clean latent, scale to exactly this state (up to rounding).
 

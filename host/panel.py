@@ -15,7 +15,7 @@ from ..core.noise import NoisedRecord
 from ..core.report import plain
 from ..core.words import in_words
 from .files import small_jpeg
-from .latent import from_model_space, input_divisor, state_of
+from .latent import seen_samples, state_of
 from .progress import Thumbnails
 
 Panel = dict[str, list[Any]]
@@ -79,14 +79,12 @@ def noised_pictures(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The first picture of a noised latent before and after noising, [H, W, 3] each, in lists.
 
-    The noised state x0 + sigma eps of models that let variance explode is shown at the variance that the model itself
-    sees (c_in of Karras et al. 2022, arXiv:2206.00364): sqrt(alpha-bar) x0 + sqrt(1 - alpha-bar) eps.
+    The noised one is shown as strong as the model itself sees it (``seen_samples``).
 
     samples: [B, C, ...] noised, with the record of it
     vae:     decodes them; without one they are ComfyUI's rough previews, and where it has none, the lists are empty
     """
-    seen, divisor = Thumbnails(model, vae), input_divisor(model)
-    state = state_of(model, samples[:1], record.sigma) / (divisor(record.sigma) / divisor(0.0))
-    pictures = [seen(record.clean[:1]), seen(from_model_space(model, state))]
+    seen, state = Thumbnails(model, vae), state_of(model, samples[:1], record.sigma)
+    pictures = [seen(record.clean[:1]), seen(seen_samples(model, state, record.sigma))]
     before, after = ([] if one is None else [one] for one in pictures)
     return before, after

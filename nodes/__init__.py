@@ -8,7 +8,7 @@ from .folder import FolderImage
 from .grid import StrengthGrid
 from .guard import guarded
 from .image import FitImage, MatchColors, UnfitImage
-from .inversion import DDIMInvert, InversionSampler
+from .inversion import DDIMInvert, InversionSampler, InversionSteps
 from .mask import KeepUnmasked, OutpaintCanvas
 from .noise import SDEditNoise
 from .null_text import NullTextOptimize
@@ -37,6 +37,7 @@ NODE_CLASS_MAPPINGS = {
     "Img2ImgFolderImage": FolderImage,
     "Img2ImgGuidedSampler": GuidedSampler,
     "Img2ImgInversionSampler": InversionSampler,
+    "Img2ImgInversionSteps": InversionSteps,
     "Img2ImgKeepUnmasked": KeepUnmasked,
     "Img2ImgMatchColors": MatchColors,
     "Img2ImgNullTextOptimize": NullTextOptimize,
@@ -70,6 +71,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "Img2ImgFolderImage": "Batch Folder",
     "Img2ImgGuidedSampler": "Guided Sampler",
     "Img2ImgInversionSampler": "Inversion Sampler",
+    "Img2ImgInversionSteps": "Inversion Steps",
     "Img2ImgKeepUnmasked": "Inpaint: Keep Unmasked",
     "Img2ImgMatchColors": "Match Colors",
     "Img2ImgNullTextOptimize": "Null-Text Optimize",

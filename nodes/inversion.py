@@ -1,4 +1,4 @@
-"""DDIMInvert and InversionSampler: a picture up to noise, and the noise down to a picture."""
+"""DDIMInvert, InversionSampler, InversionSteps: a picture up to noise, down again, and what lies between."""
 
 from __future__ import annotations
 
@@ -216,3 +216,40 @@ class InversionSampler(io.ComfyNode):
         facts = {"inversion": inversion.settings, "cfg": cfg, "preserve": preserve, "mask": area.kind}
         text = report.text(work, **facts, sigmas=inversion.sigmas)
         return io.NodeOutput({"samples": samples}, text, ui=host.words_panel(text))
+
+
+class InversionSteps(io.ComfyNode):
+    """The latents between a picture and its noise."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return inputs.Schema(
+            node_id="Img2ImgInversionSteps",
+            display_name="Inversion Steps",
+            category="img2img/inversion",
+            search_aliases=["trajectory", "intermediate latents", "inversion path", "timesteps"],
+            description="The latents that an inversion went through, from the picture to its noise, to decode and look "
+            "at.",
+            inputs=[
+                inputs.model(),
+                inputs.InversionInfo.Input("inversion", tooltip="From Invert to Noise, with keep_trajectory on."),
+                io.Int.Input(
+                    "count",
+                    default=6,
+                    min=2,
+                    max=10000,
+                    tooltip="How many of the steps, evenly chosen; the picture is the first, its noise the last. A "
+                    "large number gives all of them.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="steps", tooltip="A batch, as strong as the model sees them. For VAE Decode."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: io.Model.Type, inversion: Inversion, count: int) -> io.NodeOutput:
+        host.check_inversion(model, inversion)
+        return io.NodeOutput({"samples": host.inversion_steps(model, inversion, count)})

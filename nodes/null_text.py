@@ -119,8 +119,7 @@ def _check(model: io.Model.Type, inversion: Inversion, cfg: float) -> None:
             f"inversion: {inversion.method} leaves no path that a run could follow; set method to corrected in "
             f"Invert to Noise"
         )
-    if len(inversion.sigmas) and not inversion.trajectory:
-        raise ValueError("inversion: the path is not in it; switch keep_trajectory on in Invert to Noise")
+    inversion.path()
     if inversion.cfg != 1.0:
         raise ValueError(
             f"inversion: it was made at cfg {inversion.cfg:g}, and only the path at cfg 1 is worth following; set cfg "

@@ -49,6 +49,7 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "Edit by inversion": inversion.edit_by_inversion,
     "Edit at high cfg with null-text": inversion.null_text,
     "Invert and reconstruct": inversion.invert_and_reconstruct,
+    "Watch a picture become noise": inversion.watch_inversion,
     "Refine in passes": refine.progressive_refine,
     "Three passes with three prompts": refine.three_prompts_three_passes,
     "Two prompts in one run": refine.prompt_schedule,

@@ -145,6 +145,9 @@ CARDS: dict[str, Card] = {
     "Edit by inversion": Card(EDIT | {"Edit prompt": "a flat picture of a blue house in summer at sunset"}),
     "Edit at high cfg with null-text": Card(EDIT | {"Edit prompt": "a flat picture of a red house in winter by day"}),
     "Invert and reconstruct": Card({"Source prompt": "a flat picture of a blue boat by day"}, (BOAT,), focus=0.5),
+    "Watch a picture become noise": Card(
+        {"Source prompt": RED_HOUSE}, layout=quarters, set={("Img2ImgInversionSteps", "count"): 4}
+    ),
     "Refine in passes": Card("an oil painting of a blue boat at sunset in summer", (BOAT,), focus=0.5),
     "Three passes with three prompts": Card(
         {

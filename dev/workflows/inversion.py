@@ -42,6 +42,22 @@ def invert_and_reconstruct(graph: Graph) -> None:
     graph.as_app([*source.shown, (inverted, "method"), (inverted, "steps")], [saved])
 
 
+def watch_inversion(graph: Graph) -> None:
+    """What lies between a picture and its noise, step by step."""
+    source = parts.picture(graph)
+    checkpoint = parts.checkpoint(graph)
+    described, _ = _source_prompt(graph, checkpoint["CLIP"])
+    graph.column("Invert", 310)
+    latent = parts.encoded(graph, source.image, checkpoint)
+    inverted = _inverted(graph, checkpoint, latent, described, strength=1.0, keep_trajectory=True)
+    graph.column("Result", 400)
+    seen = graph.add("Img2ImgInversionSteps", model=checkpoint["MODEL"], inversion=inverted["inversion"], count=6)
+    decoded = graph.add("VAEDecode", samples=seen["steps"], vae=checkpoint["VAE"])["IMAGE"]
+    saved = parts.save(graph, parts.unfitted(graph, decoded, source), "inversion_steps")
+    graph.note("From the picture to its noise. Large shapes last longest: they are what a low strength cannot change.")
+    graph.as_app([*source.shown, (inverted, "method"), (seen, "count")], [saved])
+
+
 def edit_by_inversion(graph: Graph) -> None:
     """Re-rendered with a new prompt: what the prompt names changes, and the rest tends to stay."""
     source = parts.picture(graph)

@@ -196,3 +196,39 @@ def test_bad_input_is_refused_with_a_way_out(models, invert, back):
     inversion = invert(models["eps"], latent, "ddim", steps=2)[0]
     with pytest.raises(ValueError, match="another family"):
         back(models["flow"], inversion)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", ["ddim", "noise_maps"])
+def test_its_steps_lead_from_the_picture_to_a_noise_as_strong_as_the_model_sees_it(
+    models, invert, nodes, family, method
+):
+    model = models[family]
+    latent = picture(model, 2)
+    inversion = invert(model, latent, method, keep_trajectory=True)[0]
+    see = nodes["Img2ImgInversionSteps"].execute
+    steps, every = (see(model, inversion, count).args[0]["samples"] for count in (4, 100))
+    assert len(steps) == 2 * 4
+    assert len(every) == 2 * len(inversion.sigmas)
+    first, second = every.chunk(2)
+    for chosen, own in zip(steps.chunk(2), (first, second), strict=True):
+        torch.testing.assert_close(chosen, own[[0, 4, 8, 12]])
+    torch.testing.assert_close(torch.stack([first[0], second[0]]), latent["samples"], rtol=1e-4, atol=1e-4)
+    if method == "noise_maps":  # whose last state is the picture under unit noise
+        into = model.get_model_object("process_latent_in")
+        assert 0.5 < float(into(first[-1:]).std()) < 2
+
+
+def test_a_path_that_was_not_kept_cannot_be_seen(models, invert, nodes):
+    model = models["eps"]
+    inversion = invert(model, picture(model), "ddim")[0]
+    with pytest.raises(ValueError, match="switch keep_trajectory on"):
+        nodes["Img2ImgInversionSteps"].execute(model, inversion, 6)
+
+
+def test_nothing_inverted_is_one_step(models, invert, nodes):
+    model = models["eps"]
+    latent = picture(model)
+    inversion = invert(model, latent, "ddim", strength=0.0, keep_trajectory=True)[0]
+    samples = nodes["Img2ImgInversionSteps"].execute(model, inversion, 6).args[0]["samples"]
+    assert torch.equal(samples, latent["samples"])

@@ -46,7 +46,8 @@ def watch_inversion(graph: Graph) -> None:
     """What lies between a picture and its noise, step by step."""
     source = parts.picture(graph)
     checkpoint = parts.checkpoint(graph)
-    described, _ = _source_prompt(graph, checkpoint["CLIP"])
+    graph.below("Prompt")
+    described = _shown(graph, checkpoint["CLIP"])
     graph.column("Invert", 310)
     latent = parts.encoded(graph, source.image, checkpoint)
     inverted = _inverted(graph, checkpoint, latent, described, strength=1.0, keep_trajectory=True)
@@ -174,9 +175,13 @@ def _source_prompt(graph: Graph, clip: Output, width: int = 0) -> tuple[Output, 
         graph.column("Prompts", width)
     else:
         graph.below("Prompts")
-    described = graph.add("CLIPTextEncode", "Source prompt", clip=clip, text=DRAWN)
-    negative = graph.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
-    return described["CONDITIONING"], negative["CONDITIONING"]
+    described, negative = _shown(graph, clip), graph.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+    return described, negative["CONDITIONING"]
+
+
+def _shown(graph: Graph, clip: Output) -> Output:
+    """What the picture shows."""
+    return graph.add("CLIPTextEncode", "Source prompt", clip=clip, text=DRAWN)["CONDITIONING"]
 
 
 def _edit_prompt(graph: Graph, clip: Output, text: str) -> Output:

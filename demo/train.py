@@ -22,6 +22,7 @@ DEMO = Path(__file__).resolve().parent
 BUDGETS = {
     "autoencoder": Budget(steps=20_000, minutes=27, batch=4, learning_rate=1e-3),
     "sharper": Budget(steps=20_000, minutes=70, batch=4, learning_rate=8e-4),
+    "decoder": Budget(steps=20_000, minutes=23, batch=4, learning_rate=5e-4),
     "eps": Budget(steps=40_000, minutes=69, batch=16, learning_rate=6e-4),
     "flow": Budget(steps=20_000, minutes=54, batch=16, learning_rate=5e-4),
 }
@@ -66,6 +67,9 @@ def main() -> None:
         return
     vae = training.sharpen(vae, pictures, BUDGETS["sharper"], chosen.work)
     if chosen.stage == "sharper":
+        return
+    vae = training.settle(vae, pictures, BUDGETS["decoder"], chosen.work)
+    if chosen.stage == "decoder":
         return
     latents = training.encoded(vae, pictures[: chosen.encoded], chosen.work)
     denoisers: dict[str, torch.nn.Module] = {}

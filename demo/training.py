@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 SIZE = 128
 CROP = 64
 LATENT_NOISE = 0.04  # the decoder learns with this much noise, so that a denoiser's small errors stay small
+STILL = 0.03  # neighbors that differ by less belong to a flat area
 FINE_NOISE = 0.015  # with less of it the latents can carry more
 LEAVE_OUT = 0.12  # chance that a caption leaves an attribute unsaid
 EMPTY_PROMPTS = 0.12  # share of empty prompts, for classifier-free guidance
@@ -163,6 +164,31 @@ def sharpen(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> T
     return Fit("sharper", model, budget, work).run(loss, autoencoder_sheet)
 
 
+def ripples(pixels: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
+    """What an error paints onto the flat areas of each picture: the edges of the error where the picture has none."""
+    found = torch.zeros(len(pixels), device=pixels.device)
+    for drawn, painted in zip(edges(pixels), edges(error), strict=True):
+        still = (drawn.abs().amax(dim=1, keepdim=True) < STILL).float()
+        found += (painted.abs() * still).sum(dim=(1, 2, 3)) / (3 * still.sum(dim=(1, 2, 3)) + 50)
+    return found
+
+
+def settle(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
+    """The decoder alone trained on, from latents with noise, so that flat areas stay flat; the encoder stays as it is."""
+    model = copy.deepcopy(model).requires_grad_(False)
+    model.taesd_decoder.requires_grad_(True)
+
+    def loss(model: TAESD, step: int) -> torch.Tensor:
+        pixels = random_crops(pictures, budget.batch, step)
+        latent = model.encode(pixels).float()
+        share = torch.from_numpy(np.random.default_rng((step, 12)).random((budget.batch, 1, 1, 1))).float().to(DEVICE)
+        noise = LATENT_NOISE / LATENT_SCALE * share * noise_like(latent, step)
+        error = model.decode(latent + noise).float() - pixels
+        return decibels_lost(error) + (ripples(pixels, error) + 1e-3).log().mean()
+
+    return Fit("decoder", model, budget, work).run(loss, autoencoder_sheet)
+
+
 @torch.no_grad()
 def calibrate(model: TAESD, pictures: np.ndarray) -> None:
     """Set the VAE's own scale and shift so that latent * LATENT_SCALE has mean 0 and deviation 1."""
@@ -272,7 +298,7 @@ def export(
     vae: TAESD, denoisers: dict[str, torch.nn.Module], work: Path, out: Path, from_shipped: bool = False
 ) -> None:
     """Write one safetensors file per model, the example drawing and the sample sheet."""
-    stages = ("sharper",) if from_shipped else ("autoencoder", "sharper")
+    stages = ("sharper", "decoder") if from_shipped else ("autoencoder", "sharper", "decoder")
     how = {"vae": history("vae", stages, work, from_shipped)}
     how |= {name: history(name, (name,), work, from_shipped) for name in denoisers}
     write(out / "vae.safetensors", vae.state_dict(), "TAESD-shaped autoencoder of the demo world", how["vae"], {})

@@ -5,15 +5,12 @@ Its packages must be there too: opencv-python, matplotlib and pywavelets.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import MagicMock
 
 import torch
+
+from . import peers
 
 if TYPE_CHECKING:
     from .inversion import Trial
@@ -23,12 +20,9 @@ NAME = "RES4LYF"
 
 def load(folder: str) -> Any:
     """Its sampler node, which goes up (``unsample``) and down (``resample``)."""
-    path = Path(folder).resolve()
-    importlib.import_module("server").PromptServer.instance = MagicMock()  # it adds routes to a server, and none runs
-    sys.path.append(str(path.parent))
-    with contextlib.redirect_stdout(io.StringIO()):
-        importlib.import_module(path.name)
-        return importlib.import_module(f"{path.name}.beta.samplers").ClownsharKSampler_Beta()
+    pack = peers.package(folder)
+    with peers.quiet():
+        return importlib.import_module(f"{pack.__name__}.beta.samplers").ClownsharKSampler_Beta()
 
 
 def round_trip(node: Any, name: str, trial: Trial, steps: int, cfg: float) -> tuple[torch.Tensor, int]:
@@ -45,7 +39,7 @@ def round_trip(node: Any, name: str, trial: Trial, steps: int, cfg: float) -> tu
 
     model.set_model_unet_function_wrapper(counted)
     latent: Any = {"samples": trial.latents.clone()}
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with peers.quiet():
         for way in ("unsample", "resample"):
             latent = node.main(
                 model=model, positive=trial.prompt, negative=trial.toy.empty, latent_image=latent, sampler_mode=way,

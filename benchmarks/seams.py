@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import statistics
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,11 +22,13 @@ from ..core.seam import BLENDS
 from ..core.sheet import from_pillow
 from ..demo.scene import scene
 from ..dev import pack
-from . import results, world
+from . import peers, results, world
 
 SCENES, STEPS, CFG, STRENGTH = 50, 12, 5.0, 0.9
 SIZE = 128
+FEATHER, CROP_BLEND, GROW, BLUR = 8, 8, 4, 2
 LARGE, PARTS, PART_STRENGTH = 1024, 10, 0.6  # a part is 1/64 of a large scene
+TARGETS = (128, 256)  # the toy's own size, and the region's own scale
 
 
 def masks() -> dict[str, torch.Tensor]:
@@ -71,28 +75,30 @@ def repainted(nodes: dict[str, Any], toy: world.Toy, scenes: list[world.Scene], 
 def small_part(picture: torch.Tensor) -> torch.Tensor:
     """A mask on the part of a picture [1, 1024, 1024, 3], of 8 x 8 parts, with the strongest edges."""
     side = LARGE // 8
-    energy = edges(picture)[None, None]
-    best = int(torch.nn.functional.avg_pool2d(energy, side).flatten().argmax())
+    energy = gradients(picture).square().sum((0, 1))
+    best = int(torch.nn.functional.avg_pool2d(energy[None, None], side).flatten().argmax())
     top, left = best // 8 * side, best % 8 * side
     mask = torch.zeros(1, LARGE, LARGE)
     mask[:, top : top + side, left : left + side] = 1
     return mask
 
 
-def edges(picture: torch.Tensor) -> torch.Tensor:
-    """The energy of the gradient at each pixel of one picture, [H, W]."""
-    padded = torch.nn.functional.pad(picture.movedim(-1, 1), (0, 1, 0, 1), mode="replicate")
-    squares = [padded.diff(dim=axis).square().mean(1)[0] for axis in (2, 3)]
-    return squares[0][:, :-1] + squares[1][:-1]
+def gradients(picture: torch.Tensor) -> torch.Tensor:
+    """The steps from each pixel of one picture to its neighbors below and to the right, [2, C, H, W]."""
+    padded = torch.nn.functional.pad(picture.movedim(-1, 1), (0, 1, 0, 1), mode="replicate")[0]
+    return torch.stack([padded.diff(dim=1)[..., :-1], padded.diff(dim=2)[:, :-1]])
 
 
 def details(nodes: dict[str, Any], toy: world.Toy, count: int) -> None:
-    """Edge energy inside a small mask against the scene's own: by region, and with the whole picture shrunk."""
-    found: dict[str, list[float]] = {"region of 128 px": [], "region of 256 px": [], "whole picture of 128 px": []}
+    """Edges inside a small mask against the scene's own: by region, and with the whole picture shrunk.
+
+    Energy counts all there is; what lies on the scene's own edges is told by projecting gradients on the scene's.
+    """
+    names = [f"region painted at {target} px" for target in TARGETS] + [f"whole picture at {SIZE} px"]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for one in world.held_out(count):
         truth = from_pillow(scene(*one, LARGE))
         mask, prompt = small_part(truth), world.prompts(toy.clip, [one])
-        inside = mask[0] > 0
 
         def paint(image: torch.Tensor, prompt: Any = prompt, mask: torch.Tensor = mask, **area: Any) -> torch.Tensor:
             settings = (PART_STRENGTH, STEPS, CFG, "euler", "normal", world.SEED)
@@ -102,43 +108,96 @@ def details(nodes: dict[str, Any], toy: world.Toy, count: int) -> None:
         small = paint(resize(truth, Size(SIZE, SIZE)))
         edited = resize(small, Size(LARGE, LARGE)).clamp(0, 1)
         whole = nodes["Img2ImgKeepUnmasked"].execute(truth, edited, mask, 0, "seamless").args[0]
-        regions = [paint(truth, mask_area="region", target=target) for target in (SIZE, 2 * SIZE)]
+        regions = [paint(truth, mask_area="region", target=target) for target in TARGETS]
+        goal = gradients(truth)[..., mask[0] > 0]
         for name, picture in zip(found, (*regions, whole), strict=True):
-            found[name].append(float(edges(picture)[inside].mean() / edges(truth)[inside].mean()))
-    shown = ", ".join(f"{name} {statistics.mean(values):.2f}" for name, values in found.items())
+            got, energy = gradients(picture)[..., mask[0] > 0], goal.square().sum()
+            found[name].append((float(got.square().sum() / energy), float((got * goal).sum() / energy)))
+    each = {name: [statistics.mean(values) for values in zip(*pairs, strict=True)] for name, pairs in found.items()}
+    shown = ", ".join(f"{name} {energy:.2f} ({own:.2f} on the scene's edges)" for name, (energy, own) in each.items())
     results.write(
         f"A part of 1/64 of {count} scenes of {LARGE} px, {toy.family}: edge energy inside over the scene's own",
         shown, "0.90 by region", results.processor(),
     )  # fmt: skip
 
 
+Blended = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(scenes, edited scenes, [1, H, W] mask) -> the edit in the scenes."""
+
+
+def blends(nodes: dict[str, Any], others: dict[str, Any]) -> dict[str, Blended]:
+    """Every way to put an edit back by name; others: nodes of other packs."""
+    keep = nodes["Img2ImgKeepUnmasked"].execute
+    ways: dict[str, Blended] = {
+        blend: lambda truth, edited, mask, blend=blend: keep(truth, edited, mask, FEATHER, blend).args[0]
+        for blend in BLENDS
+    }
+    ways["Image Composite Masked"] = composited
+    if "InpaintCropImproved" in others:
+        ways["Crop and Stitch"] = partial(stitched, others)
+    if "INPAINT_ExpandMask" in others:
+        grown = others["INPAINT_ExpandMask"].execute
+        ways["Acly's Expand Mask"] = lambda truth, edited, mask: composited(
+            truth, edited, grown(mask, GROW, BLUR, "gaussian").args[0]
+        )
+    return ways
+
+
+def composited(truth: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """By ComfyUI's own node."""
+    node = importlib.import_module("comfy_extras.nodes_mask").ImageCompositeMasked
+    return node.execute(truth, edited, 0, 0, False, mask).args[0]
+
+
+def stitched(others: dict[str, Any], truth: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """By Inpaint Crop and Inpaint Stitch, with the whole picture as context, so that the edit can be the same."""
+    crop, stitch = others["InpaintCropImproved"], others["InpaintStitchImproved"]
+    asked = {name: options[1]["default"] for name, options in crop.INPUT_TYPES()["required"].items() if options[1:]}
+    asked |= {"mask_blend_pixels": CROP_BLEND, "context_from_mask_extend_factor": 100.0, "output_padding": "8"}
+    asked |= {"output_resize_to_target_size": False, "device_mode": "cpu (compatible)"}
+    with peers.quiet():
+        stitcher, part, _ = crop().inpaint_crop(truth, **asked, mask=mask.expand(len(truth), -1, -1))
+        assert part.shape == edited.shape
+        return stitch().inpaint_stitch(stitcher, edited)[0]
+
+
+def judged(truth: torch.Tensor, edits: dict[str, torch.Tensor], blend: Blended) -> str:
+    """The gradient at the border over the scenes' own, by kind of mask, and what changed outside."""
+    ratios, changed, saved, pixels = {}, 0, 0, 0
+    for name, mask in masks().items():
+        kept = blend(truth, edits[name], mask)
+        ratios[name] = across(kept, mask) / across(truth, mask)
+        outside = (mask == 0).expand(len(kept), -1, -1)
+        changed += changed_pixels(truth, kept, outside)
+        saved += changed_pixels(as_8bit(truth), as_8bit(kept), outside)
+        pixels += int(outside.sum())
+    shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    ratio = f"{statistics.mean(ratios.values()):.2f} ({shown})"
+    return f"{ratio}; {changed} of {pixels} pixels outside changed, {saved} as 8-bit"
+
+
 def main() -> None:
-    """Write, for each family and blend, the gradient at the border over the scene's own, and what changed outside."""
+    """Write, for each family and way to blend, the gradient at the border over the scene's own, and what changed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=SCENES)
-    count = parser.parse_args().scenes
+    parser.add_argument("--peers", nargs="*", default=[], help="folders of other packs")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
     nodes, on = pack.load(), results.processor()
+    ways = blends(nodes, peers.nodes(asked.peers))
     with torch.inference_mode():
-        scenes = world.held_out(count)
+        scenes = world.held_out(asked.scenes)
         truth = world.drawn(scenes)
         for family in ("eps", "flow"):
             toy = world.Toy(nodes, family)
-            details(nodes, toy, min(PARTS, count))
+            details(nodes, toy, min(PARTS, len(scenes)))
             edits = {name: repainted(nodes, toy, scenes, mask) for name, mask in masks().items()}
-            for blend in BLENDS:
-                ratios, changed = {}, 0
-                for name, mask in masks().items():
-                    kept = nodes["Img2ImgKeepUnmasked"].execute(truth, edits[name], mask, 8, blend).args[0]
-                    ratios[name] = across(kept, mask) / across(truth, mask)
-                    outside = (mask == 0).expand(len(kept), -1, -1)
-                    changed += changed_pixels(as_8bit(truth), as_8bit(kept), outside)
-                    changed += changed_pixels(truth, kept, outside)
-                mean = sum(ratios.values()) / len(ratios)
-                shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+            for name, blend in ways.items():
+                what = f"Seams of {len(scenes)} scenes, {family}, {name}"
+                limit = "1.15, 0 pixels" if name == "seamless" else ""
                 results.write(
-                    f"Seams of {count} scenes, {family}, {blend}: gradient at the mask's border over the scene's own",
-                    f"{mean:.2f} ({shown}); {changed} pixels outside changed",
-                    "1.15, 0 pixels" if blend == "seamless" else "",
+                    f"{what}: gradient at the mask's border over the scene's own",
+                    judged(truth, edits, blend),
+                    limit,
                     on,
                 )

@@ -74,19 +74,23 @@ def seams(setting: Setting) -> None:
     for tile, overlap in ((128, 32), (256, 64)):
         tiled = torch.cat([setting.refine(one, 0.2, 3, tile, overlap)[0] for one in pictures])
         side = SMALL // CELL
-        excess = _hardness(tiled, plan_tiles(side, side, tile // CELL, overlap // CELL))
-        excess /= _hardness(whole, plan_tiles(side, side, tile // CELL, overlap // CELL))
+        lines = lines_of(plan_tiles(side, side, tile // CELL, overlap // CELL), SMALL)
+        excess = hardness(tiled, lines) / hardness(whole, lines)
         results.write(
             f"Upscale, tiles of {tile} px: gradient across tile borders against inside", f"{excess:.3f}",
             f"{1 - SEAM_LIMIT:.2f} to {1 + SEAM_LIMIT:.2f}", results.processor(),
         )  # fmt: skip
 
 
-def _hardness(pictures: torch.Tensor, grid: TileGrid) -> float:
-    """Mean gradient across a grid's lines over that across all other cell borders, down and across together."""
-    side, (size, _) = pictures.shape[1], grid.size
-    lines = {start * CELL for start in grid.lefts} | {(start + size) * CELL for start in grid.lefts}
-    lines -= {0, side}
+def lines_of(grid: TileGrid, side: int) -> set[int]:
+    """The pixels of a picture with a side at which tiles of a grid of cells begin and end."""
+    starts, (size, _) = grid.lefts, grid.size
+    return {at * CELL for start in starts for at in (start, start + size)} - {0, side}
+
+
+def hardness(pictures: torch.Tensor, lines: set[int]) -> float:
+    """Mean gradient across lines over that across all other cell borders, down and across together."""
+    side = pictures.shape[1]
     others = set(range(CELL, side, CELL)) - lines
     across, down = (pictures.diff(dim=axis).abs().double() for axis in (2, 1))
 

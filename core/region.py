@@ -135,7 +135,7 @@ def put_back(
         rows, columns = region.spans(part)
         into = 0 if region.shared else item
         before = result[into : into + 1, rows, columns]
-        edited = resize(painted[item : item + 1, ..., :3], region.box).to(before)
+        edited = _brought_back(painted[item : item + 1, ..., :3], region).to(before)
         alpha = region.mask[part : part + 1, rows, columns].to(before)
         if blend == "seamless":
             mixed = seamless(before, edited, alpha)
@@ -145,6 +145,17 @@ def put_back(
         result[into : into + 1, rows, columns] = mixed
         outside[into : into + 1, rows, columns] &= alpha == 0
     return torch.cat([result, original[..., 3:].expand(count, -1, -1, -1)], -1), outside
+
+
+def _brought_back(painted: Tensor, region: Region) -> Tensor:
+    """A painted part [1, h, w, 3] at the box's size, with what going there and back takes from edges added again.
+
+    One step of iterative back-projection (Irani and Peleg 1991): a part that nobody painted comes back about twice as
+    faithful. Where nothing is resampled it changes nothing.
+    """
+    small = resize(painted, region.box)
+    again = resize(resize(small, region.canvas), region.box)
+    return (2 * small - again).clamp_(0, 1)
 
 
 def _check(painted: Tensor, region: Region, original: Tensor) -> None:

@@ -3,8 +3,8 @@
 Held-out scenes of the demo world, drawn at 128 pixels and enlarged to 512, beside the same scenes drawn at 512. Upscale
 with and without inversion, and the nodes of UltimateSDUpscale and TiledDiffusion from the folders named by --peers
 (github.com/ssitu/ComfyUI_UltimateSDUpscale with its submodule, github.com/shiimizu/ComfyUI-TiledDiffusion). Under the
-caption and without a prompt; at equal steps and strength; every way shows the model 160 pixels at a time, which is what
-UltimateSDUpscale makes of tiles of 128 with its padding of 32. The rest is as each comes.
+caption and without a prompt, at equal steps and from the same noise level. Every way shows the model 160 pixels at a
+time, which is what UltimateSDUpscale makes of tiles of 128 with its padding of 32; the rest is as each comes.
 
 Seams: the gradient across the lines where tiles meet, over that across the other borders of cells; and that over the
 same in the picture that Upscale paints in one piece.
@@ -59,7 +59,7 @@ def upscale(invert: float, tile: int = TILE) -> Way:
         toy = setting.toy
         values = (setting.small, toy.vae, toy.model, prompt, toy.empty, LARGE / setting.small.shape[1], strength)
         return setting.nodes["Img2ImgTiledRefine"].execute(
-            *values, STEPS, cfg, "euler", "normal", seed, tile, OVERLAP, invert=invert
+            *values, STEPS, cfg, "euler", "normal", seed, tile, OVERLAP, measure="steps", invert=invert
         ).args[0]  # fmt: skip
 
     return way

@@ -16,6 +16,9 @@ Offsets = tuple[tuple[int, int], ...]
 """(top, left) of some tiles."""
 
 
+VAE_TILE, VAE_OVERLAP = 512, 128  # pixels; the tile is what ComfyUI's own tiled nodes begin with
+
+
 @dataclass(frozen=True)
 class TileGrid:
     """Where tiles of one size lie on a plane.
@@ -80,13 +83,14 @@ def _starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
 def plan_vae_tiles(height: int, width: int, tile: int, unit: int) -> TileGrid:
     """Tiles for a VAE, in cells of the latent: they reach far into each other, because a VAE errs near its borders.
 
+    Where the model's tiles are small, the VAE's are larger, or most of its work would be done several times over.
     One pass of these shows no seams, where the three passes of ComfyUI's tiled nodes do (benchmarks/tiles.py).
 
     height, width: in cells
-    tile:          pixels
+    tile:          pixels, of a tile for the model
     unit:          pixels of a cell
     """
-    return plan_tiles(height, width, max(1, tile // unit), min(128, tile // 2) // unit)
+    return plan_tiles(height, width, max(tile, VAE_TILE) // unit, VAE_OVERLAP // unit)
 
 
 def tile_weight(grid: TileGrid, like: Tensor) -> Tensor:

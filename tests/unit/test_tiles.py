@@ -5,7 +5,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from img2img_studio.core.tiles import blend_tiles, convert_tiles, plan_tiles, tile_weight, total_weight
+from img2img_studio.core.tiles import (
+    blend_tiles,
+    convert_tiles,
+    plan_tiles,
+    plan_vae_tiles,
+    tile_weight,
+    total_weight,
+)
 
 
 def blended(plane, grid, function, at_once=3):
@@ -85,3 +92,12 @@ def test_each_answer_is_blended_as_if_it_were_the_only_one():
     both = blend_tiles(plane, grid, lambda tiles, _: [tiles.sin(), tiles.cos()], 3, weight, total)
     alone = [blended(plane, grid, lambda tiles, _, one=one: one(tiles)) for one in (torch.sin, torch.cos)]
     assert all(torch.equal(a, b) for a, b in zip(both, alone, strict=True))
+
+
+@pytest.mark.parametrize("tile", [64, 160, 512])
+@pytest.mark.parametrize("unit", [8, 16, 32])
+def test_a_vae_does_no_work_twice_over_because_the_models_tiles_are_small(tile, unit):
+    height, width = 2048 // unit, 1536 // unit
+    grid = plan_vae_tiles(height, width, tile, unit)
+    assert len(grid) * grid.size[0] * grid.size[1] < 2 * height * width
+    assert grid.tops[1] * unit <= grid.size[0] * unit - 128

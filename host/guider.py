@@ -73,6 +73,13 @@ class Guidance:
         parts = zip([alone, replace(alone, model=self.low.model)], split_sigmas(sigmas, self.low.below), strict=True)
         return [(one, part) for one, part in parts if len(part) > 1]
 
+    def facts_of_parts(self, sigmas: Tensor) -> dict[str, Any]:
+        """For a report: where a second MODEL takes over, and how many steps it takes; nothing where there is none."""
+        if self.low is None:
+            return {}
+        steps = sum(len(part) - 1 for one, part in self.parts(sigmas) if one.model is self.low.model)
+        return {"low_model_below": self.low.below, "low_model_steps": steps}
+
     @property
     def twice(self) -> bool:
         """Whether cfg guides a model that has its guidance built in."""

@@ -160,9 +160,15 @@ def partly_inverted(
 
     noise: [B, C, ...] as drawn
     share: 0 (drawn, without a call) .. 1 (inverted)
+    raises: ValueError for a model in two halves, since the way up knows one MODEL
     """
     if share == 0 or len(sigmas) < 2:
         return noise, Work()
+    if guidance.low is not None:
+        raise ValueError(
+            f"invert: it is {share:g}, but the noise of a model in two halves cannot be found by inverting; set it to "
+            f"0, or disconnect low_model"
+        )
     settings = InversionSettings("multistep", 1, 0, False, {})
     fewer = torch.cat([sigmas[:-1:2], sigmas[-1:]])
     found = invert_latent(replace(guidance, cfg=1.0), opened, fewer, settings)

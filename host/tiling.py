@@ -44,27 +44,32 @@ Entries = list[dict[str, Any]]
 
 
 def tiled(guidance: Guidance, grid: TileGrid) -> Guidance:
-    """The same guidance by a clone of its MODEL that is asked about tiles of the latent, and whose answers are blended.
+    """The same guidance by clones of its MODELs that are asked about tiles of the latent; their answers are blended.
 
     With one tile it stays as it is.
 
     raises: ValueError where a prompt cannot be cut, or another node has already split the latent into windows
     """
-    model = guidance.model
     if len(grid) == 1:
         return guidance
     _check_prompt("positive", guidance.positive)
     _check_prompt("negative", guidance.negative)
+    low = guidance.low and replace(guidance.low, model=_asked_about_tiles("low_model", guidance.low.model, grid))
+    return replace(guidance, model=_asked_about_tiles("model", guidance.model, grid), low=low)
+
+
+def _asked_about_tiles(name: str, model: ModelPatcher, grid: TileGrid) -> ModelPatcher:
+    """A clone of a MODEL that is asked about tiles; ``name`` is its input's."""
     if model.model_options.get("context_handler") is not None:
         raise ValueError(
-            "model: another node lets it work in context windows, and these cannot be cut into tiles as well; connect "
-            "the model without them, or make tile as large as the enlarged picture"
+            f"{name}: another node lets it work in context windows, and these cannot be cut into tiles as well; "
+            f"connect the model without them, or make tile as large as the enlarged picture"
         )
     clone = model.clone()
     options: dict[str, Any] = clone.model_options
     options["context_handler"] = TileHandler(model, grid)
     clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "img2img_tiles", _room_for_a_tile)
-    return replace(guidance, model=clone)
+    return clone
 
 
 def _check_prompt(name: str, conditioning: Conditioning) -> None:

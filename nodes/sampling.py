@@ -109,19 +109,11 @@ def sample_latent(
         "started_from": started_from,
         "mask": area.kind,
         "think": think,
-        **split_facts(guidance, sigmas),
+        **guidance.facts_of_parts(sigmas),
     }
     if len(sigmas) < 2 and opened.record is not None:  # nothing to sample: what comes next continues from the record
         return host.close_latent(latent, latent["samples"], opened.record), run.work, facts
     return host.close_latent(latent, run.samples, _record_left(guidance, start, run, sigmas)), run.work, facts
-
-
-def split_facts(guidance: host.Guidance, sigmas: torch.Tensor) -> dict[str, Any]:
-    """For the report: how many steps each of two models takes; nothing where there is one."""
-    if guidance.low is None:
-        return {}
-    low = sum(len(part) - 1 for one, part in guidance.parts(sigmas) if one.model is guidance.low.model)
-    return {"low_model_below": guidance.low.below, "low_model_steps": low}
 
 
 def choose_start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ class TiledRefine(io.ComfyNode):
             display_name="Upscale",
             category="img2img/sampling",
             search_aliases=["upscale", "ultimate sd upscale", "tiled diffusion", "hires fix", "tile", "multidiffusion"],
-            folded=["overlap", "match_colors"],
+            folded=["overlap", "match_colors", "split_at"],
             description="Enlarges a picture and repaints it at low strength for detail. All tiles are cut from one "
             "noised picture and blended at every step, so there are no seams and no repeated noise.",
             inputs=[
@@ -89,6 +90,7 @@ class TiledRefine(io.ComfyNode):
                     tooltip="latent: each region gets back the colors of the enlarged picture, and keeps its new "
                     "detail.",
                 ),
+                *inputs.low_model(),
             ],
             outputs=[io.Image.Output(display_name="image"), inputs.report()],
         )
@@ -117,28 +119,54 @@ class TiledRefine(io.ComfyNode):
         sampler: io.Sampler.Type | None = None,
         invert: float = 0.0,
         match_colors: str = "off",
+        low_model: io.Model.Type | None = None,
+        split_at: float = 0.875,
     ) -> io.NodeOutput:
         report = Report(host.versions())
+        guidance = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
-        chosen, unit = host.Sampler.chosen(sampler_name, sampler), host.vae_multiple(vae)
-        multiple = host.canvas_multiple(model, vae)
-        picture, canvas = _on_whole_cells(enlarged := _enlarged(image[..., :3], scale, upscale_model), multiple)
-        grid = _grid(picture, (tile, overlap), unit, multiple)
-        vae_tile = None if len(grid) == 1 else tile
-        opened = host.open_clean_latent(model, host.encode_for(model, vae, picture, vae_tile), _on_canvas(mask, canvas))
-        area = host.run_mask(opened.mask, opened.samples.shape)
-        guidance = host.tiled(host.Guidance(model, positive, negative, cfg), grid)
+        chosen = host.Sampler.chosen(sampler_name, sampler)
+        enlarged = _enlarged(image[..., :3], scale, upscale_model)
+        laid = _lay_out(enlarged, host.vae_multiple(vae), host.canvas_multiple(model, vae), (tile, overlap))
+        opened, area = laid.opened(model, vae, mask)
+        guidance = host.tiled(guidance, laid.grid)
         start, inverting = _start(guidance, opened, plan.sigmas, seed, 0.0 if area.kind == "none" else invert)
         run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
         if match_colors != "off":
             run = host.with_colors_of(opened, area, run, contrast=False)
-        out = undo_fit(host.decode(vae, {"samples": run.samples}, vae_tile), canvas)
-        facts = plan.describe(host.noise_schedule(model)) | tile_report(grid, unit)
+        out = undo_fit(host.decode(vae, {"samples": run.samples}, laid.vae_tile), laid.canvas)
+        facts = plan.describe(host.noise_schedule(model)) | tile_report(laid.grid, laid.unit)
         facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind, "invert": invert}
         work = inverting + run.work
-        facts |= {"match_colors": match_colors, "tile_evaluations": work.calls * len(grid)}
-        text = report.text(work, **facts)
+        facts |= {"match_colors": match_colors, "tile_evaluations": work.calls * len(laid.grid)}
+        text = report.text(work, **facts, **guidance.facts_of_parts(plan.sigmas))
         return io.NodeOutput(out, text, ui=host.before_after_panel(text, enlarged, out))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LaidOut:
+    """An enlarged picture and its tiles.
+
+    picture:  [B, H, W, 3] with borders that make its sides whole multiples of the model's
+    canvas:   how to take the borders off again
+    grid:     tiles in cells of the latent
+    unit:     pixels of a cell
+    vae_tile: side of the VAE's tiles in pixels; None for the whole picture at once
+    """
+
+    picture: torch.Tensor
+    canvas: Fit
+    grid: TileGrid
+    unit: int
+    vae_tile: int | None
+
+    def opened(
+        self, model: io.Model.Type, vae: io.Vae.Type, mask: torch.Tensor | None
+    ) -> tuple[host.OpenLatent, host.RunMask]:
+        """The picture as a latent, and where a mask lets it change."""
+        latent = host.encode_for(model, vae, self.picture, self.vae_tile)
+        opened = host.open_clean_latent(model, latent, None if mask is None else fit_mask(mask, self.canvas))
+        return opened, host.run_mask(opened.mask, opened.samples.shape)
 
 
 def _start(
@@ -150,10 +178,12 @@ def _start(
     return host.Start(opened.samples, noise, opened.keys(seed)), work
 
 
-def _grid(picture: torch.Tensor, sizes: tuple[int, int], unit: int, multiple: int) -> TileGrid:
-    """The tiles of a picture in the cells of its latent, ``unit`` pixels each; ValueError where they would not meet.
+def _lay_out(image: torch.Tensor, unit: int, multiple: int, sizes: tuple[int, int]) -> LaidOut:
+    """A picture and its tiles; ValueError where these would not meet.
 
-    sizes: of a tile and of the overlap, in pixels; a tile becomes a whole multiple of ``multiple``
+    unit:     pixels of a cell of the latent
+    multiple: of pixels, that the sides of the picture and of a tile become
+    sizes:    of a tile and of the overlap, in pixels
     """
     tile, overlap = sizes
     side, reach = max(1, tile // multiple) * (multiple // unit), overlap // unit
@@ -162,17 +192,10 @@ def _grid(picture: torch.Tensor, sizes: tuple[int, int], unit: int, multiple: in
             f"overlap: it is {overlap} pixels, but a tile is {tile}; make it smaller than the tile, an eighth of it is "
             f"a good one"
         )
-    return plan_tiles(picture.shape[1] // unit, picture.shape[2] // unit, side, reach)
-
-
-def _on_whole_cells(image: torch.Tensor, unit: int) -> tuple[torch.Tensor, Fit]:
-    """The picture with borders that make its sides whole multiples of the VAE's, and how to take them off again."""
-    canvas = plan_canvas(Size(*image.shape[1:3]), Borders(), multiple=unit)
-    return apply_fit(image, canvas)[0], canvas
-
-
-def _on_canvas(mask: torch.Tensor | None, canvas: Fit) -> torch.Tensor | None:
-    return None if mask is None else fit_mask(mask, canvas)
+    canvas = plan_canvas(Size(*image.shape[1:3]), Borders(), multiple=multiple)
+    picture = apply_fit(image, canvas)[0]
+    grid = plan_tiles(picture.shape[1] // unit, picture.shape[2] // unit, side, reach)
+    return LaidOut(picture, canvas, grid, unit, None if len(grid) == 1 else tile)
 
 
 def _enlarged(image: torch.Tensor, scale: float, upscale_model: Any) -> torch.Tensor:

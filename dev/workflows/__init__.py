@@ -79,14 +79,22 @@ def build_blueprint(name: str, object_info: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write every workflow, its thumbnail and the blueprints, or the workflows that the command line names."""
+    """Write every workflow with its thumbnail and every blueprint, or those that the command line names."""
     FOLDER.mkdir(exist_ok=True)
+    names = sys.argv[1:] or [*WORKFLOWS, *BLUEPRINTS]
     with tempfile.TemporaryDirectory() as scratch, Server(comfyui.find(), Path(scratch), ["--cpu"]) as server:
-        for name in sys.argv[1:] or WORKFLOWS:
-            text = build(name, server.object_info)
-            (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
-            cards.thumbnail(name, json.loads(text), server).save(FOLDER / f"{name}.jpg", quality=85)
-            print(f"Wrote workflows/{name}.json")
-        for name in BLUEPRINTS if len(sys.argv) == 1 else ():
-            text = build_blueprint(name, server.object_info)
-            (SUBGRAPHS / f"{name}.json").write_text(text, encoding="ascii", newline="\n")
+        for name in names:
+            (_write_blueprint if name in BLUEPRINTS else _write)(name, server)
+
+
+def _write(name: str, server: Server) -> None:
+    text = build(name, server.object_info)
+    (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
+    cards.thumbnail(name, json.loads(text), server).save(FOLDER / f"{name}.jpg", quality=85)
+    print(f"Wrote workflows/{name}.json")
+
+
+def _write_blueprint(name: str, server: Server) -> None:
+    text = build_blueprint(name, server.object_info)
+    (SUBGRAPHS / f"{name}.json").write_text(text, encoding="ascii", newline="\n")
+    print(f"Wrote subgraphs/{name}.json")

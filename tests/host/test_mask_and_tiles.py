@@ -8,6 +8,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from comfy_extras.nodes_upscale_model import ImageUpscaleWithModel
 from img2img_studio import host
+from img2img_studio.core.fit import Size, resize
 from img2img_studio.core.sheet import from_pillow
 from img2img_studio.core.tiles import plan_tiles
 from img2img_studio.demo.scene import HELD_OUT_SEEDS, random_attributes, scene
@@ -253,6 +254,28 @@ def test_more_inversion_keeps_more_of_the_picture(nodes, family):
         assert report["model_calls"] == (10 if invert else 6)  # three steps up, the first of which asks twice
     assert far[0] > far[1] > far[2]
     assert torch.allclose(made[:1], refined(image[:1], 0.6, 1.0)[0], atol=1e-4)
+
+
+def test_two_halves_of_a_model_are_the_pair_made_by_hand(nodes, vae, refine):
+    """Each half asked about tiles of its own; bit for bit two Guided Samplers, one after the other."""
+    high, low = random_model("flow"), random_model("flow", seed=1)
+    image, tiles = resize(picture(48, 40), Size(96, 80)), plan_tiles(12, 10, 8, 2)
+    sigmas = nodes["StrengthScheduler"].execute(high, "normal", 3, 0.5).args[0]
+    latent = nodes["SDEditNoise"].execute(high, host.encode_for(high, vae, image, 64), sigmas, 5).args[0]
+    halves = nodes["Img2ImgSplitSigmas"].execute(high, sigmas, 0.4).args
+    assert [len(part) - 1 for part in halves] == [1, 2]
+    for half, part in zip((high, low), halves, strict=True):
+        half = host.tiled(host.Guidance(half, POSITIVE, NEGATIVE, 3.0), tiles).model
+        values = (POSITIVE, NEGATIVE, latent, part, 3.0, "euler", 5)
+        latent = nodes["Img2ImgGuidedSampler"].execute(half, *values).args[0]
+    made, report = refine(picture(48, 40), high, 2.0, low_model=low, split_at=0.4)
+    assert torch.equal(made, host.decode(vae, latent, 64))
+    assert (report["tiles"], report["low_model_steps"]) == (4, 2)
+    with pytest.raises(ValueError, match=r"invert: it is 0\.5, but the noise of a model in two halves"):
+        refine(picture(48, 40), high, 2.0, low_model=low, invert=0.5)
+    low = host.tiled(host.Guidance(low, POSITIVE, NEGATIVE, 3.0), tiles).model
+    with pytest.raises(ValueError, match="low_model: another node lets it work in context windows"):
+        refine(picture(48, 40), high, 2.0, low_model=low)
 
 
 def test_colors_may_be_brought_back(refine):

@@ -17,19 +17,21 @@ VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(e
 PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
-# Heights in the units of the canvas, enough for both renderers: early frontends with Nodes 2.0 spread a workflow there.
-SPREAD, LEGIBLE = 1.2, 0.572  # by so much; and the zoom below which the classic canvas draws no texts
-SLOT, WIDGET, TEXT, BODY, UPLOAD = 20, 29, 62, 22, 18
+# Lengths in the units of the canvas. Early frontends with Nodes 2.0 spread a workflow there, with all of its boxes, while
+# what they draw in these keeps its size, and fold no inputs; below a certain zoom the classic canvas draws no texts.
+SPREAD, LEGIBLE = 1.2, 0.572
+SLOT, WIDGET, TEXT, BODY, UPLOAD = 20, 29, 62, 22, 18  # of nodes so spread
+CLASSIC_WIDGET, CLASSIC_PANEL = 24, 30  # of the classic canvas: a widget, and what it adds to a panel
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
 SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask"}
-# What the pack shows in the bodies of its nodes.
-WORDS, BEFORE_AFTER = 84, 270
+# What the pack shows in the bodies of its nodes: at least so high.
+WORDS, BEFORE_AFTER = 56, 240
 PANELS = {
-    "StrengthScheduler": 240, "DDIMInvert": 155, "Img2ImgNullTextOptimize": 155, "VariationBatch": 360,
-    "Img2ImgStrengthGrid": 330,
+    "StrengthScheduler": 220, "DDIMInvert": 124, "Img2ImgNullTextOptimize": 124, "VariationBatch": 330,
+    "Img2ImgStrengthGrid": 320, "Img2ImgFolderImage": 74,
     "PreviewAny": 90,
-    **dict.fromkeys(["Img2ImgFolderImage", "Img2ImgGuidedSampler", "Img2ImgInversionSampler", "Img2ImgPromptEdit",
-                     "Img2ImgPromptMask", "Img2ImgRestoreDetail", "Img2ImgUncropForMask"], WORDS),
+    **dict.fromkeys(["Img2ImgGuidedSampler", "Img2ImgInversionSampler", "Img2ImgPromptEdit", "Img2ImgPromptMask",
+                     "Img2ImgRestoreDetail", "Img2ImgUncropForMask"], WORDS),
     **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
                      "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip
@@ -37,7 +39,7 @@ NOTE, LINE, LEAST_NOTE = 60, 20, 90  # a note without its lines, each of them, a
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 20, 14, 20
 BADGE = 20  # the pack's name above a node
 # What the frontend's bars leave of a window of 1600 x 900 pixels, and where that begins.
-VIEW, VIEW_CORNER = (1480, 770), (80, 100)
+VIEW, VIEW_CORNER = (1480, 770), (80, 112)
 # Widgets whose names say nothing without their nodes: in an app they go by the title of the node.
 NAMELESS = {"text", "value"}
 # What the frontend does with a seed after a run; inverting the same picture again would only cost time.
@@ -255,8 +257,12 @@ def _widget_values(kind: str, name: str, spec: list[Any], values: dict[str, Any]
 
 def _height(kind: str, inputs: dict[str, Any], outputs: int, width: int) -> int:
     """Room for the slots, the widgets, and what the node shows in its body."""
-    widgets = [spec for spec in inputs.values() if is_widget(spec)]
-    texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in widgets)
-    height = SLOT * max(len(inputs) - len(widgets), outputs) + WIDGET * (len(widgets) - texts) + TEXT * texts + BODY
-    height += UPLOAD * any(len(spec) > 1 and spec[1].get("image_upload") for spec in widgets)
-    return height + width * (kind in SHOWS_PICTURE) + PANELS.get(kind, 0)
+    widgets = [spec[1] if len(spec) > 1 else {} for spec in inputs.values() if is_widget(spec)]
+    texts = sum(bool(options.get("multiline")) for options in widgets)
+    unfolded = sum(not options.get("advanced") for options in widgets) - texts
+    panel = PANELS.get(kind, 0)
+    classic = CLASSIC_WIDGET * unfolded + panel + CLASSIC_PANEL * bool(panel)
+    spread = WIDGET * (len(widgets) - texts) + round(panel / SPREAD)
+    height = SLOT * max(len(inputs) - len(widgets), outputs) + max(classic, spread) + TEXT * texts + BODY
+    height += UPLOAD * any(options.get("image_upload") for options in widgets)
+    return height + width * (kind in SHOWS_PICTURE)

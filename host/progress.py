@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core.sheet import from_pillow
 from .latent import to_model_space
 from .routes import server
+from .shown import workflow_of
 from .vae import decode
 
 
@@ -88,5 +89,7 @@ def tell_browser(event: str, **facts: Any) -> None:
     context = get_executing_context()
     if running is None or running.client_id is None or context is None:
         return
-    message = {"node": context.node_id, "prompt_id": getattr(context, "prompt_id", None), **facts}
+    prompt_id = getattr(context, "prompt_id", None)
+    workflow = workflow_of(running.prompt_queue, prompt_id)
+    message = {"node": context.node_id, "prompt_id": prompt_id, "workflow": workflow, **facts}
     running.send_sync(event, message, running.client_id)

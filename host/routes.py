@@ -9,7 +9,7 @@ from typing import Any
 
 from .files import asked_folder
 from .plan import asked_plan
-from .shown import shown_before
+from .shown import shown_before, workflow_of
 
 
 def server() -> Any:
@@ -27,11 +27,13 @@ def add_routes() -> None:
 
 
 async def answer_shown(request: Any) -> Any:
-    """{"prompt_id", "nodes": [ids]} -> {id: what it showed when it last ran with the same inputs}."""
+    """{"prompt_id", "nodes": [ids]} -> {"workflow": its id, "shown": {id: what it showed when it last ran so}}."""
     from aiohttp import web
 
     asked = await request.json()
-    return web.json_response(shown_before(server().prompt_queue, asked["prompt_id"], asked["nodes"]))
+    queue, prompt_id = server().prompt_queue, asked["prompt_id"]
+    shown = shown_before(queue, prompt_id, asked["nodes"])
+    return web.json_response({"workflow": workflow_of(queue, prompt_id), "shown": shown})
 
 
 def answering(asked: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:

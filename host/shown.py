@@ -23,16 +23,26 @@ def shown_before(queue: Any, prompt_id: str, nodes: Iterable[str]) -> dict[str, 
     queue: ComfyUI's PromptQueue
     nodes: ids in the prompt; those that never ran, or are not there, are left out
     """
-    with queue.mutex:
-        running, past = (
-            list(queue.currently_running.values()),
-            list(islice(reversed(queue.history.values()), LATEST_RUNS)),
-        )
-    prompts = [*running, *(run["prompt"] for run in past)]
-    prompt: Prompt = next((item[2] for item in prompts if item[1] == prompt_id), {})
+    item, past = _known(queue, prompt_id)
+    prompt: Prompt = item[2]
     runs = [(run["prompt"][2], run["outputs"]) for run in past if run.get("outputs")]
     found = {node: _last_output(prompt, node, runs) for node in nodes if node in prompt}
     return {node: output for node, output in found.items() if output is not None}
+
+
+def workflow_of(queue: Any, prompt_id: str | None) -> str | None:
+    """The id of the workflow that a prompt was queued from; None where whoever queued it did not say."""
+    (_, _, _, extra, *_), _ = _known(queue, prompt_id)
+    return ((extra.get("extra_pnginfo") or {}).get("workflow") or {}).get("id")
+
+
+def _known(queue: Any, prompt_id: str | None) -> tuple[tuple[Any, ...], list[dict[str, Any]]]:
+    """A prompt as it lies in the queue, an empty one where it is not there, and the latest runs, last one first."""
+    with queue.mutex:
+        running = list(queue.currently_running.values())
+        past = list(islice(reversed(queue.history.values()), LATEST_RUNS))
+    items = [*running, *(run["prompt"] for run in past)]
+    return next((item for item in items if item[1] == prompt_id), (0, prompt_id, {}, {})), past
 
 
 def _last_output(prompt: Prompt, node: str, runs: list[tuple[Prompt, dict[str, Any]]]) -> Any:

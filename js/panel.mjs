@@ -66,6 +66,23 @@ function nodeAt(id) {
   return graph?.getNodeById(last);
 }
 
+/**
+ * Whether a run of this workflow's id is one of the workflow on the canvas. ComfyUI sends what a run has to tell to every
+ * tab; in another one, a node of the same id is another node.
+ */
+const isHere = (workflow) => !workflow || workflow === app.graph.rootGraph.id;
+
+/** Whether the run of another tab has brought an output: ComfyUI keeps it for that one, and still hands it to this one. */
+function isOfAnotherTab(output) {
+  const { openWorkflows, activeWorkflow } = app.extensionManager.workflow;
+  const plain = (object) => object?.__v_raw ?? object; // without the frontend's watch over it
+  return openWorkflows.some(
+    ({ path, changeTracker }) =>
+      path !== activeWorkflow?.path &&
+      Object.values(changeTracker?.nodeOutputs ?? {}).some((kept) => plain(kept) === plain(output)),
+  );
+}
+
 /** A saved workflow with one property of one node set. */
 function withProperty(saved, { id, graph }, name, value) {
   const set = (nodes) =>
@@ -111,7 +128,9 @@ async function deliverCached({ nodes, prompt_id }) {
   const body = JSON.stringify({ prompt_id, nodes: ours });
   const answer = await api.fetchApi("/img2img_studio/shown", { method: "POST", body });
   if (!answer.ok) return;
-  for (const [id, output] of Object.entries(await answer.json())) deliver(nodeAt(id), output, true);
+  const { workflow, shown } = await answer.json();
+  if (!isHere(workflow)) return;
+  for (const [id, output] of Object.entries(shown)) deliver(nodeAt(id), output, true);
 }
 
 api.addEventListener("execution_cached", ({ detail }) => deliverCached(detail));
@@ -119,6 +138,7 @@ api.addEventListener("execution_cached", ({ detail }) => deliverCached(detail));
 /** Calls `show` with what the server tells of a node while it runs, under an event of the pack's own; none of it is kept. */
 export function whileRunning(event, payload) {
   api.addEventListener(event, ({ detail }) => {
+    if (!isHere(detail.workflow)) return;
     for (const panel of panels.get(nodeAt(detail.node)) ?? []) if (panel.payload === payload) panel.show(detail);
   });
 }
@@ -144,7 +164,10 @@ export function registerPanels({ extension, nodeId, payload, create }) {
       follow(node, "onAdded", () => panels.set(node, [...(panels.get(node) ?? []), panel]));
       follow(node, "onRemoved", () => panels.delete(node));
       follow(node, "onConfigure", showKept);
-      follow(node, "onExecuted", (output) => deliver(node, { [payload]: output?.[payload] }, true));
+      follow(node, "onExecuted", (output) => {
+        if (isOfAnotherTab(output)) delete app.nodeOutputs[outputKey(node)];
+        else deliver(node, { [payload]: output?.[payload] }, true);
+      });
     },
     onNodeOutputsUpdated(outputs) {
       for (const node of panels.keys()) {

@@ -12,7 +12,7 @@ const COPIED_MS = 1500;
 
 const PANEL = `
   ${WORDS}
-  <div data-part="sheet"></div>`;
+  <div data-part="frame"><div data-part="sheet"></div></div>`;
 
 function button(act, text, title) {
   const element = Object.assign(document.createElement("button"), { type: "button", textContent: text, title });
@@ -130,7 +130,7 @@ function addSheet(node) {
     const known = sheet && JSON.stringify(sheet.items) === JSON.stringify(message.items);
     sheet = merged(sheet ?? { items: [] }, message);
     say(panel, lines(sheet));
-    tiles.dataset.columns = columns(sheet.total);
+    Object.assign(tiles.dataset, { total: sheet.total, columns: columns(sheet.total) });
     if (known) return;
     if (kept === 0) tiles.dataset.large = "";
     tiles.replaceChildren(...[...tiles.children].slice(0, kept), ...sheet.items.slice(kept).map(tile));

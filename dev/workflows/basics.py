@@ -79,7 +79,7 @@ def with_controlnet(graph: Graph) -> None:
     graph.note("With the outlines held, a strength of 0.8 and more keeps the composition.")
     painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.85, cfg=7.5)
     saved = parts.result(graph, painted["image"], source, "with_controlnet")
-    graph.below("What was held")
+    graph.below("What was held", 300)
     graph.add("PreviewImage", "The outlines", images=outlines["IMAGE"])
     graph.as_app([*source.shown, (said.text, "text"), (painted, "strength"), (painted, "seed")], [saved])
 

@@ -120,11 +120,11 @@ def edit_by_words(graph: Graph) -> None:
         cfg=4.0,
         find_mask="show",
     )
-    graph.column("Result", 320)
+    graph.column("Result", 280)
     picture = graph.add("VAEDecode", samples=edited["LATENT"], vae=checkpoint["VAE"])["IMAGE"]
     restored = graph.add("Img2ImgRestoreDetail", original=source.image, edited=picture, vae=checkpoint["VAE"])
     saved = parts.save(graph, parts.unfitted(graph, restored["image"], source), "edit_by_words")
-    graph.note("Restore Detail brings back grain and edges. Leave it out when you change the *style*.")
+    graph.note("Restore Detail brings back grain and edges. A new *style*? Leave it out.")
     graph.as_app([*source.shown, *_texts(graph), (edited, "cfg"), (edited, "seed")], [saved])
 
 
@@ -159,13 +159,11 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
         seed=seed["INT"],
     )
     graph.note("Something old shows at the edge? Lower *threshold*, or raise *feather*.")
-    graph.column("Only what was asked for", 280)
+    graph.column("Only what was asked for", 250)
     settings: dict[str, Any] = {"edited": edited["image"], "mask": found["MASK"], "feather": 8}
     kept = graph.add("Img2ImgKeepUnmasked", original=source.image, **settings)
     saved = parts.save(graph, parts.unfitted(graph, kept["image"], source), "only_what_was_asked_for")
-    graph.note(
-        "*Any edit* stands in for **yours**. Edited already? Load it, fit it to the same size, connect it instead."
-    )
+    graph.note("**Your** edit in place of *Any edit*: Load Image, then Fit Image.")
     graph.as_app([*source.shown, *_texts(graph), (found, "threshold"), (seed, "value")], [saved])
 
 

@@ -21,11 +21,11 @@ def inpaint(graph: Graph) -> None:
 
 def remove_object(graph: Graph) -> None:
     """What is masked is filled from its surroundings, and only then painted over."""
-    about = "The prompt says what should be there **instead**."
-    source = parts.picture(graph, masked=True, width=270, about=about)
+    source = parts.picture(graph, masked=True, width=270)
     checkpoint = parts.checkpoint(graph, below=True, noted=False)
     text, unwanted = "an empty green hill under a blue sky", "people, objects, text, watermark"
     said = parts.prompts(graph, checkpoint["CLIP"], text, unwanted, width=310)
+    graph.note("Say what should be there **instead**.")
     masking = {"mask": source.fitted_mask, "masked_content": "fill"}
     sampled, shown = parts.chain(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, **masking)
     saved = parts.kept(graph, sampled["LATENT"], source, "remove_an_object", checkpoint["VAE"])

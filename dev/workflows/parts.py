@@ -53,15 +53,12 @@ class Source:
         return self.fitted["mask"]
 
 
-def picture(graph: Graph, masked: bool = False, width: int = 290, about: str = "") -> Source:
-    """The picture as it was loaded, with the mask painted on it, and the node that fits it to the model.
-
-    about: what else the note on painting a mask says
-    """
+def picture(graph: Graph, masked: bool = False, width: int = 290) -> Source:
+    """The picture as it was loaded, with the mask painted on it, and the node that fits it to the model."""
     graph.column("Your picture", width)
     loaded = graph.add("LoadImage", image="example.png")
     if masked:
-        graph.note(f"{PAINT_A_MASK} {about}".strip())
+        graph.note(PAINT_A_MASK)
     return fit(graph, loaded["IMAGE"], [(loaded, "image")], loaded["MASK"] if masked else None)
 
 
@@ -172,7 +169,7 @@ def result(
 
 def kept(graph: Graph, made: Output, source: Source, prefix: str, vae: Output | None = None) -> Node:
     """As `result`, with the original's own pixels put back outside the mask."""
-    graph.column("Result", 310)
+    graph.column("Result", 285)
     given: dict[str, Any] = {"original": source.original, "mask": source.mask, "blend": "seamless"}
     same = graph.add("Img2ImgKeepUnmasked", edited=unfitted(graph, made, source, vae), **given)
     return save(graph, same["image"], prefix)

@@ -87,7 +87,7 @@ def test_what_a_cached_node_showed_can_be_asked_for(server):
 
     def ask(prompt_id):
         question = {"prompt_id": prompt_id, "nodes": ["2", "7", "none"]}
-        return server.http.post(f"{server.url}/img2img_studio/shown", json=question, timeout=60).json()
+        return server.http.post(f"{server.url}/img2img_studio/shown", json=question, timeout=60).json()["shown"]
 
     first = server.run(graph("123", 0.37))
     (shown,) = first.outputs["2"]["img2img_strength"]

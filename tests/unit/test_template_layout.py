@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+SPREAD = 1.2
 FILES = sorted((Path(__file__).resolve().parents[2] / "workflows").glob("*.json"))
 # These show a picture of every step, where the user wants that, and grow by it.
 SAMPLES = {
@@ -33,6 +34,14 @@ def test_a_window_shows_all_of_it_with_its_texts(workflow):
         assert top >= 90  # the bars above
         assert left + width * view["scale"] <= 1600
         assert top + height * view["scale"] <= 900
+
+
+def test_a_window_shows_its_full_height_where_it_is_spread(workflow):
+    """Early frontends with Nodes 2.0 move all nodes apart by a fifth, from the first one on, and make them as much larger."""
+    view = workflow["extra"]["ds"]
+    first = min(node["pos"][1] for node in workflow["nodes"])
+    last = max(node["pos"][1] + node["size"][1] for node in workflow["nodes"])
+    assert (first + SPREAD * (last - first) + view["offset"][1]) * view["scale"] <= 900
 
 
 def test_nothing_lies_below_what_a_preview_makes_taller(workflow):

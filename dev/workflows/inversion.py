@@ -34,7 +34,7 @@ def invert_and_reconstruct(graph: Graph) -> None:
     graph.column("Result", 270)
     decoded = graph.add("VAEDecode", samples=same["LATENT"], vae=checkpoint["VAE"])["IMAGE"]
     saved = parts.save(graph, parts.unfitted(graph, decoded, source), "reconstruction")
-    graph.column("What the inversion lost", 250)
+    graph.column("What was lost", 250)
     graph.note("The VAE alone loses a little, too. This compares the two: what is left is lost by the inversion.")
     alone = graph.add("VAEDecode", "Only encoded and decoded", samples=latent, vae=checkpoint["VAE"])
     compared = graph.add("Img2ImgCompareImages", image_a=alone["IMAGE"], image_b=decoded)
@@ -134,7 +134,7 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
     checkpoint = parts.checkpoint(graph, below=True)
     described, negative = _source_prompt(graph, checkpoint["CLIP"], width=230)
     wanted = _edit_prompt(graph, checkpoint["CLIP"], RECOLORED)
-    graph.column("An edit that changed too much", 270)
+    graph.column("Any edit", 270)
     seed = graph.add("PrimitiveInt", "Seed")
     edited = graph.add(
         "Img2ImgAllInOne",
@@ -146,7 +146,7 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
         negative=negative,
         **parts.SAMPLING | {"strength": 0.6, "cfg": 7.5, "seed": seed["INT"]},
     )
-    graph.column("Where the prompts disagree", 250)
+    graph.column("Where they disagree", 250)
     latent = graph.add("VAEEncode", pixels=source.image, vae=checkpoint["VAE"])
     found = graph.add(
         "Img2ImgPromptMask",
@@ -159,7 +159,7 @@ def keep_what_i_did_not_ask(graph: Graph) -> None:
         seed=seed["INT"],
     )
     graph.note("Something old shows at the edge? Lower *threshold*, or raise *feather*.")
-    graph.column("Only what was asked for", 250)
+    graph.column("What was asked for", 250)
     settings: dict[str, Any] = {"edited": edited["image"], "mask": found["MASK"], "feather": 8}
     kept = graph.add("Img2ImgKeepUnmasked", original=source.image, **settings)
     saved = parts.save(graph, parts.unfitted(graph, kept["image"], source), "only_what_was_asked_for")

@@ -27,7 +27,7 @@ def three_prompts_three_passes(graph: Graph) -> None:
     """Each pass has its own prompt: the style first, then the light, then the details."""
     source = parts.picture(graph, width=240)
     checkpoint = parts.checkpoint(graph, below=True)
-    graph.column("A prompt for each pass", 250)
+    graph.column("A prompt per pass", 250)
     girl = "a girl with blonde hair in a pink dress on a green hill"
     texts = (f"{girl}, oil painting", f"{girl}, oil painting, dramatic sunset light", f"{girl}, highly detailed")
     clip = checkpoint["CLIP"]

@@ -44,6 +44,12 @@ def test_a_window_shows_its_full_height_where_it_is_spread(workflow):
     assert (first + SPREAD * (last - first) + view["offset"][1]) * view["scale"] <= 900
 
 
+def test_titles_of_groups_do_not_run_into_the_next_ones(workflow):
+    """Their letters are 11 units wide in the mean, at 24 units."""
+    for group in workflow["groups"]:
+        assert 11 * len(group["title"]) <= group["bounding"][2], group["title"]
+
+
 def test_nothing_lies_below_what_a_preview_makes_taller(workflow):
     nodes = workflow["nodes"]
     for node in (node for node in nodes if node["type"] in SAMPLES):

@@ -145,8 +145,8 @@ def blends(nodes: dict[str, Any], others: dict[str, Any]) -> dict[str, Blended]:
 
 def composited(truth: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """By ComfyUI's own node."""
-    node = importlib.import_module("comfy_extras.nodes_mask").ImageCompositeMasked
-    return node.execute(truth, edited, 0, 0, False, mask).args[0]
+    node = importlib.import_module("comfy_extras.nodes_mask").ImageCompositeMasked()
+    return node.composite(truth, edited, 0, 0, False, mask)[0]
 
 
 def stitched(others: dict[str, Any], truth: torch.Tensor, edited: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -154,7 +154,7 @@ def stitched(others: dict[str, Any], truth: torch.Tensor, edited: torch.Tensor, 
     crop, stitch = others["InpaintCropImproved"], others["InpaintStitchImproved"]
     asked = {name: options[1]["default"] for name, options in crop.INPUT_TYPES()["required"].items() if options[1:]}
     asked |= {"mask_blend_pixels": CROP_BLEND, "context_from_mask_extend_factor": 100.0, "output_padding": "8"}
-    asked |= {"output_resize_to_target_size": False, "device_mode": "cpu (compatible)"}
+    asked |= {"output_target_width": SIZE, "output_target_height": SIZE, "device_mode": "cpu (compatible)"}
     with peers.quiet():
         stitcher, part, _ = crop().inpaint_crop(truth, **asked, mask=mask.expand(len(truth), -1, -1))
         assert part.shape == edited.shape

@@ -194,15 +194,15 @@ def tiles(bench: Bench) -> None:
     side = max(64, *image.shape[1:3])
     settings = (*bench.prompts(), 1.0, STRENGTH, STEPS, bench.cfg, *SAMPLING)
 
-    def painted(image: Tensor, tile: int, overlap: int) -> Tensor:
-        values = (image, bench.vae, bench.model, *settings, tile, overlap)
-        return bench.nodes["Img2ImgTiledRefine"].execute(*values).args[0]
+    def painted(image: Tensor, **more: Any) -> Tensor:
+        values = (image, bench.vae, bench.model, *settings, side, 16)
+        return bench.nodes["Img2ImgTiledRefine"].execute(*values, **more).args[0]
 
-    whole = painted(image, side, 16)
+    whole = painted(image, invert=0.0)
     chain = bench.sampled(bench.stock.VAEEncode().encode(bench.vae, image)[0], bench.sigmas())
     _same_bits({"samples": whole}, bench.stock.VAEDecode().decode(bench.vae, chain)[0].reshape(image.shape))
     large = image.repeat(1, 2, 3, 1)
-    cut = painted(large, side, 16)
+    cut = painted(large)
     assert cut.shape == large.shape
     assert bool(cut.isfinite().all())
 

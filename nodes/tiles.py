@@ -74,13 +74,13 @@ class TiledRefine(io.ComfyNode):
                 inputs.sampler(),
                 io.Float.Input(
                     "invert",
-                    default=0.0,
+                    default=0.5,
                     min=0.0,
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for half "
-                    "as many calls more, without guidance. 0: all of it is drawn. Higher keeps more of what the "
+                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for a "
+                    "quarter more calls, without guidance. 0: all of it is drawn. Higher keeps more of what the "
                     "picture was, also at high strength; 1 adds the least detail.",
                 ),
                 io.Combo.Input(
@@ -117,7 +117,7 @@ class TiledRefine(io.ComfyNode):
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,
-        invert: float = 0.0,
+        invert: float = 0.5,
         match_colors: str = "off",
         low_model: io.Model.Type | None = None,
         split_at: float = 0.875,

@@ -154,7 +154,7 @@ def test_guided_sampler_sends_and_waits_no_more_than_stock(name, gpu_only):
 
 def test_the_other_sampling_nodes_send_and_wait_no_more_than_stock(gpu_only, request):
     calls = [
-        ("Img2ImgTiledRefine", {}),
+        ("Img2ImgTiledRefine", {"invert": 0.0}),  # what inversion sends is asked below
         ("Img2ImgPromptEdit", {"cfg": 4.0, "source_cfg": 2.0}),
         ("ProgressiveRefine", {"strengths": "0.6"}),
         ("VariationBatch", {"mask": ...}),

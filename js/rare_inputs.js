@@ -6,13 +6,25 @@
 import { app } from "../../scripts/app.js";
 import { follow, isDelivered } from "./panel.mjs";
 
+const NO_ROOM = () => [0, -4]; // the canvas adds 4 to the height of each widget, also of one that it does not draw
+
+function fold(node, widget) {
+  let ownSize = widget.computeSize;
+  widget.advanced = true;
+  Object.defineProperty(widget, "computeSize", {
+    get: () => (node.showAdvanced ? ownSize : NO_ROOM),
+    set: (computeSize) => (ownSize = computeSize),
+    configurable: true,
+  });
+}
+
 app.registerExtension({
   name: "img2imgstudio.rareInputs",
   nodeCreated(node) {
     if (node.constructor.category?.split("/")[0] !== "img2img") return;
     const rare = node.widgets?.filter((widget) => widget.options?.advanced) ?? [];
     if (rare.length === 0) return;
-    for (const widget of rare) widget.advanced = true;
+    for (const widget of rare) fold(node, widget);
     node.setSize([node.size[0], node.computeSize()[1]]);
     follow(node, "onConfigure", () => (node.showAdvanced ||= rare.some(({ name }) => isDelivered(node, name))));
   },

@@ -3,6 +3,8 @@
 There they also show what a run of the subgraph brings.
 """
 
+import uuid
+
 import pytest
 
 OPEN_ANOTHER = "() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')"
@@ -121,3 +123,27 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
     assert inside["Img2ImgKeepUnmasked"] != after["Img2ImgKeepUnmasked"], "after a run of a subgraph"
     assert "identical" in inside["Img2ImgCompareImages"][0]
     assert frontend.problems == []
+
+
+def test_a_run_reaches_its_own_tab_alone(frontend, workflow):
+    small = {number: workflow[number] for number in ("1", "2", "3", "5", "31")}
+    small["5"]["inputs"] |= {"count": 3, "steps": 60, "batch_limit": 1}
+    frontend.open()
+    frontend.put("5", small)
+    graph = frontend.page.evaluate("() => app.graph.serialize()")
+    frontend.load(graph | {"id": str(uuid.uuid4())}, "first")
+    frontend.press_run()
+    frontend.load(graph | {"id": str(uuid.uuid4())}, "second")
+    before = shown(frontend)
+    assert queued(frontend), "the run was over too soon to be seen from the other tab"
+    while queued(frontend):
+        frontend.page.wait_for_timeout(200)
+    assert shown(frontend) == before
+    frontend.page.locator(".workflow-tabs").get_by_text("first").click()
+    frontend.page.locator(".img2imgstudio-panel").get_by_text("180 model calls").wait_for()
+
+
+def queued(frontend):
+    """What the server has still to do."""
+    queue = frontend.page.request.get(f"{frontend.url}/api/queue").json()
+    return queue["queue_running"] + queue["queue_pending"]

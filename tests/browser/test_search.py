@@ -30,6 +30,17 @@ FINDS = {
 }
 
 
+FOLDED_AND_NOT = """kind => {
+    app.graph.clear();
+    const node = LiteGraph.createNode(kind);
+    app.graph.add(node);
+    const seen = () => [node.widgets.filter(one => node.isWidgetVisible(one)).map(one => one.name), node.size[1]];
+    const folded = seen();
+    node.toggleAdvanced();
+    return [folded, seen()];
+}"""
+
+
 @pytest.fixture(scope="module")
 def tab(browser, server):
     tab = Frontend(browser, server.url)
@@ -42,3 +53,11 @@ def tab(browser, server):
 def test_the_right_node_is_among_the_first_five(tab, words):
     found = tab.search(words, until=FINDS[words])
     assert FINDS[words] in found[:5]
+
+
+def test_the_classic_canvas_folds_rare_inputs(tab):
+    (few, low), (every, high) = tab.page.evaluate(FOLDED_AND_NOT, "VariationBatch")
+    rare = [name for name in every if name not in few]
+    assert {"seeds", "batch_limit", "measure"} <= set(rare)
+    assert {"count", "strength", "seed", "variations"} <= set(few)
+    assert high - low >= 20 * len(rare)

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from .found_mask import found_mask
 from .inversion import Denoise, euler_step
 from .mask import keep_outside
 
@@ -21,6 +22,8 @@ DenoisePair = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 """(state for the source prompt, state for the target prompt, sigma) -> what each of the prompts sees in its own."""
 DrawNoise = Callable[[float, float], Tensor]
 """Unit noise for the step between two sigmas, as ``StepNoise`` draws it."""
+FAINT = 0.1
+"""The threshold of ``found_mask`` under which a change is what two answers differ in by chance, and not meant."""
 
 
 def prompt_edit(
@@ -36,7 +39,9 @@ def prompt_edit(
     With d the difference made so far, 0 at first, and noise n of its own for each step from sigma s to s':
     z = a x + s n, delta = D(z + d, s, target) - D(z, s, source), d <- (s'/s) d + (1 - s'/s) delta; the edit is x + d.
     This is an Euler step of the target's path less one of the source's. Two answers a step for each noise. Every second
-    step takes the noise of the step before turned around, so that what the noise does to d at first order cancels.
+    step takes the noise of the step before turned around, so that what the noise does to d at first order cancels. In
+    the second half, when the strong differences are known, delta is left out where d is ``FAINT`` beside them (DiffEdit's
+    mask, arXiv:2210.11427, at no call of its own).
 
     x:      [B, C, ...] the clean picture in the model's space
     sigmas: [steps + 1] falling; at the last one 0 the edit is whole
@@ -57,7 +62,10 @@ def prompt_edit(
             state = noised(x, noise, sigma, flow)
             source, target = denoise_pair(state, state + change, sigma)
             seen = seen + (target - source) / len(noises)
-        change = torch.lerp(change, seen if mask is None else mask * seen, 1 - sigma_next / sigma)
+        share = 1 - sigma_next / sigma
+        if 2 * index >= len(sigmas) - 1:
+            seen = seen * found_mask(torch.lerp(change, seen, share), FAINT).to(seen)
+        change = torch.lerp(change, seen if mask is None else mask * seen, share)
         picture = x + change
         yield picture if mask is None else keep_outside(mask, x, picture)
 

@@ -58,9 +58,9 @@ class PromptEdit(io.ComfyNode):
                 inputs.negative(),
                 inputs.latent(),
                 inputs.scheduler(),
-                inputs.steps(),
+                inputs.steps(14),
                 inputs.strength(
-                    1.0,
+                    0.95,
                     "How much of the way to noise and back is walked. Lower keeps shapes better; too low, and a new "
                     "color does not arrive.",
                 ),

@@ -47,7 +47,7 @@ def edit_by_words(part: Blueprint) -> None:
     latent = part.add("VAEEncode", pixels=fitted["image"], vae=vae)
     prompts = {"source": source, "positive": wanted, "negative": nothing}
     given: dict[str, Any] = {name: node["CONDITIONING"] for name, node in prompts.items()}
-    given |= {"scheduler": "normal", "steps": 14, "cfg": 4.0}
+    given |= {"scheduler": "simple", "steps": 14, "cfg": 4.0}
     edited = part.add("Img2ImgPromptEdit", model=model, latent=latent["LATENT"], **given)
     part.give(image=_unfitted(part, _decoded(part, edited["LATENT"], vae), fitted, image))
     part.show(fitted, "target")

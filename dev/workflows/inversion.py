@@ -115,7 +115,7 @@ def edit_by_words(graph: Graph) -> None:
         positive=wanted,
         negative=negative,
         latent=latent["LATENT"],
-        scheduler="normal",
+        scheduler="simple",
         steps=14,
         cfg=4.0,
         find_mask="show",

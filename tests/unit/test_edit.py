@@ -104,7 +104,7 @@ def test_guidance_is_the_usual_one_where_both_sides_have_the_same():
 @pytest.mark.parametrize("flow", [False, True])
 def test_a_mask_lets_its_share_through_and_keeps_the_bits_outside(picture, flow):
     """With prompts that know their picture for certain, the edit is the target where it is free."""
-    wanted = picture.flip(1)
+    wanted = picture.flip(1) + 4.0
     mask = torch.zeros(1, 1, *SHAPE[2:], dtype=torch.float64)
     mask[..., 2:4, :], mask[..., 4:, :] = 1.0, 0.25
     edited = last(
@@ -113,6 +113,15 @@ def test_a_mask_lets_its_share_through_and_keeps_the_bits_outside(picture, flow)
     assert torch.equal(edited[..., :2, :], picture[..., :2, :])
     assert torch.allclose(edited[..., 2:4, :], wanted[..., 2:4, :])
     assert torch.allclose(edited[..., 4:, :], torch.lerp(picture, wanted, 0.25)[..., 4:, :])
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_what_the_prompts_hardly_differ_in_keeps_its_bits(picture, flow):
+    wanted = picture + 2.0
+    wanted[..., 3:, :] = picture[..., 3:, :] + 0.05
+    edited = last(prompt_edit(pair(lambda *_: picture, lambda *_: wanted), picture, levels(5, flow), [draw()], flow))
+    assert torch.equal(edited[..., 3:, :], picture[..., 3:, :])
+    assert torch.allclose(edited[..., :3, :], wanted[..., :3, :])
 
 
 def crooked(mean, flow):

@@ -103,9 +103,9 @@ def hardness(pictures: torch.Tensor, lines: set[int]) -> float:
 
 def memory(setting: Setting) -> None:
     """The peak beside whole pictures and latents, from a small to a large picture in tiles of one size."""
-    tile, overlap = 448, 64  # no layer's plane inside a tile has the size of a whole picture or latent
-    peaks = []
-    for side in (SMALL, LARGE):
+    tile, overlap = 576, 64  # no layer's plane inside a tile has the size of a whole picture or latent
+    peaks, sides = [], (LARGE * 3 // 8, LARGE)
+    for side in sides:
         image = cut_scene(HELD_OUT_SEEDS[0], side)
         with LiveTensors({(side, side), (side // CELL, side // CELL)}) as live:
             _, report = setting.refine(image, 0.2, 1, tile, overlap)
@@ -113,7 +113,7 @@ def memory(setting: Setting) -> None:
         assert report["rows"] == report["columns"] <= a_side
         peaks.append(live.peak)
     results.write(
-        f"Upscale, peak memory beside whole pictures, {LARGE} px against {SMALL} px",
+        f"Upscale, peak memory beside whole pictures, {sides[1]} px against {sides[0]} px",
         f"{peaks[1] / peaks[0]:.3f} ({peaks[0] / 2**20:.0f} MiB)", f"at most {MEMORY_LIMIT}", results.processor(),
     )  # fmt: skip
 

@@ -155,22 +155,17 @@ def partly_inverted(
 ) -> tuple[Tensor, Work]:
     """Noise to start from, turned from what was drawn towards what the picture itself inverts to.
 
-    Under the prompt alone, in a quarter of the steps, because more of them only find the same noise; the mix is as strong
-    as its parts (see ``core.noise.slerp``).
+    Under the prompt alone, in a quarter of the steps, because more of them only find the same noise; but in two or three
+    at least, or borders of tiles show in it. The mix is as strong as its parts (see ``core.noise.slerp``).
 
     noise: [B, C, ...] as drawn
     share: 0 (drawn, without a call) .. 1 (inverted)
-    raises: ValueError for a model in two halves, since the way up knows one MODEL
     """
     if share == 0 or len(sigmas) < 2:
         return noise, Work()
-    if guidance.low is not None:
-        raise ValueError(
-            f"invert: it is {share:g}, but the noise of a model in two halves cannot be found by inverting; set it to "
-            f"0, or disconnect low_model"
-        )
     settings = InversionSettings("multistep", 1, 0, False, {})
-    fewer = torch.cat([sigmas[:-1:4], sigmas[-1:]])
+    every = max(1, min(4, (len(sigmas) - 1) // 2))
+    fewer = torch.cat([sigmas[:-1:every], sigmas[-1:]])
     found = invert_latent(replace(guidance, cfg=1.0), opened, fewer, settings)
     inverted = noise_of(guidance.model, found.inversion.state.float(), float(sigmas[0]), opened.samples).to(noise)
     return torch.stack([slerp(*pair, share) for pair in zip(noise, inverted, strict=True)]), found.work

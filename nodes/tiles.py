@@ -130,7 +130,9 @@ class TiledRefine(io.ComfyNode):
         laid = _lay_out(enlarged, host.vae_multiple(vae), host.canvas_multiple(model, vae), (tile, overlap))
         opened, area = laid.opened(model, vae, mask)
         guidance = host.tiled(guidance, laid.grid)
-        start, inverting = _start(guidance, opened, plan.sigmas, seed, 0.0 if area.kind == "none" else invert)
+        if area.kind == "none" or low_model is not None:
+            invert = 0.0  # nothing is painted, or no single model could find the way up
+        start, inverting = _start(guidance, opened, plan.sigmas, seed, invert)
         run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
         if match_colors != "off":
             run = host.with_colors_of(opened, area, run, contrast=False)

@@ -269,11 +269,9 @@ def test_two_halves_of_a_model_are_the_pair_made_by_hand(nodes, vae, refine):
         half = host.tiled(host.Guidance(half, POSITIVE, NEGATIVE, 3.0), tiles).model
         values = (POSITIVE, NEGATIVE, latent, part, 3.0, "euler", 5)
         latent = nodes["Img2ImgGuidedSampler"].execute(half, *values).args[0]
-    made, report = refine(picture(48, 40), high, 2.0, low_model=low, split_at=0.4)
+    made, report = refine(picture(48, 40), high, 2.0, low_model=low, split_at=0.4, invert=0.5)
     assert torch.equal(made, host.decode(vae, latent, 64))
-    assert (report["tiles"], report["low_model_steps"]) == (4, 2)
-    with pytest.raises(ValueError, match=r"invert: it is 0\.5, but the noise of a model in two halves"):
-        refine(picture(48, 40), high, 2.0, low_model=low, invert=0.5)
+    assert (report["tiles"], report["low_model_steps"], report["invert"]) == (4, 2, 0)
     low = host.tiled(host.Guidance(low, POSITIVE, NEGATIVE, 3.0), tiles).model
     with pytest.raises(ValueError, match="low_model: another node lets it work in context windows"):
         refine(picture(48, 40), high, 2.0, low_model=low)

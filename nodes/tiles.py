@@ -130,9 +130,7 @@ class TiledRefine(io.ComfyNode):
         laid = _lay_out(enlarged, host.vae_multiple(vae), host.canvas_multiple(model, vae), (tile, overlap))
         opened, area = laid.opened(model, vae, mask)
         guidance = host.tiled(guidance, laid.grid)
-        if area.kind == "none" or low_model is not None:
-            invert = 0.0  # nothing is painted, or no single model could find the way up
-        start, inverting = _start(guidance, opened, plan.sigmas, seed, invert)
+        start, inverting, invert = _start(guidance, opened, plan.sigmas, seed, 0.0 if area.kind == "none" else invert)
         run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
         if match_colors != "off":
             run = host.with_colors_of(opened, area, run, contrast=False)
@@ -173,11 +171,12 @@ class LaidOut:
 
 def _start(
     guidance: host.Guidance, opened: host.OpenLatent, sigmas: torch.Tensor, seed: int, invert: float
-) -> tuple[host.Start, Work]:
-    """The enlarged picture and the noise to start from, and what finding a share of it by inversion took."""
+) -> tuple[host.Start, Work, float]:
+    """The enlarged picture and the noise to start from, what finding a share of it by inversion took, and the share."""
+    share = invert if guidance.low is None else 0.0  # no single model would find the way up
     drawn = host.draw_noise(opened.samples, seed)
-    noise, work = host.partly_inverted(guidance, opened, sigmas, drawn, invert)
-    return host.Start(opened.samples, noise, opened.keys(seed)), work
+    noise, work = host.partly_inverted(guidance, opened, sigmas, drawn, share)
+    return host.Start(opened.samples, noise, opened.keys(seed)), work, share
 
 
 def _lay_out(image: torch.Tensor, unit: int, multiple: int, sizes: tuple[int, int]) -> LaidOut:

@@ -14,7 +14,9 @@ def variations(graph: Graph) -> None:
     source = parts.picture(graph)
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], GIRL)
-    graph.note("Found one you like? Click its seed to copy it, paste it into *seed*, set *count* to 1, and raise *steps*.")
+    graph.note(
+        "Found one you like? Click its seed to copy it, paste it into *seed*, set *count* to 1, and raise *steps*."
+    )
     latent = parts.encoded(graph, source.image, checkpoint)
     graph.column("Four takes", 320)
     batch = parts.on_latent(graph, "VariationBatch", checkpoint, latent, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,6 +145,19 @@ def _patch_text(patch: Any) -> str:
     if hasattr(patch, "weights"):  # ComfyUI's weight adapters: LoRA, LoHa, LoKr...
         return f"{type(patch).__name__}{_patch_text(patch.weights)}"
     return plain_text(patch)
+
+
+FILLS_CPU = 64 * 64
+"""Cells of a latent from which on a CPU computes several one by one as fast as together: benchmarks/variations.py."""
+
+
+def fills_device(model: ModelPatcher, shape: Sequence[int]) -> bool:
+    """Whether one latent of a shape [C, ...] keeps a MODEL's device so busy that more of them together save no time.
+
+    Known of a CPU alone; on a graphics card it depends on the card, and a model that does not fit there is sent to it
+    for every call.
+    """
+    return model.load_device.type == "cpu" and math.prod(shape[1:]) >= FILLS_CPU
 
 
 def fitting_batch(model: ModelPatcher, shape: Sequence[int], count: int, each: int = 1) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ..core.report import Work
 from .guider import Guidance
 from .latent import OpenLatent
 from .mask import RunMask, with_soft_mask
-from .model import fitting_batch, picture_rows
+from .model import fills_device, fitting_batch, picture_rows
 from .progress import Progress
 from .sampler import Sampler
 from .thinking import thinking
@@ -143,7 +144,8 @@ def _as_partial_run(sampler: Any, state: Tensor | None) -> tuple[Any, PartialRun
 def batch_size(guidance: Guidance, sampler: Sampler, opened: OpenLatent, count: int, limit: int = 0) -> int:
     """How many pictures to sample at once.
 
-    limit: at most this many; 0 asks ComfyUI how much memory is free
+    limit: at most this many; 0 asks ComfyUI how much memory is free. Parts are of one size then, so that the first of
+        them is finished early, and one picture each where more together save nothing.
 
     A sampler that draws its noise under the mask for the whole batch (ddim), and a model that draws noise of its own
     from the seed, get one picture at a time, so that each is the same alone.
@@ -155,4 +157,8 @@ def batch_size(guidance: Guidance, sampler: Sampler, opened: OpenLatent, count: 
         return 1
     if len(picture_rows(model, opened.samples)[0]) > 1:  # a clip
         return 1
-    return limit or fitting_batch(model, list(opened.samples.shape[1:]), count)
+    shape = list(opened.samples.shape[1:])
+    if limit or fills_device(model, shape):
+        return limit or 1
+    parts = math.ceil(count / fitting_batch(model, shape, count))
+    return math.ceil(count / parts)

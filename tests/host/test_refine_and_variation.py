@@ -247,9 +247,23 @@ def test_the_batch_follows_the_free_memory(models, monkeypatch):
     monkeypatch.setattr(model, "loaded_size", lambda: 0)
     guidance = host.Guidance(model, [], [], 1.0)
     assert host.batch_size(guidance, sampler, opened, 8) == 3
+    assert host.batch_size(guidance, sampler, opened, 4) == 2, "two and two, as soon as three and one"
     assert host.batch_size(guidance, sampler, opened, 8, limit=5) == 5
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: 0)
     assert host.batch_size(guidance, sampler, opened, 8) == 1
+
+
+def test_on_a_cpu_large_pictures_are_painted_one_by_one(models, monkeypatch):
+    from img2img_studio import host
+
+    model = models["eps"]
+    guidance, sampler = host.Guidance(model, [], [], 1.0), host.Sampler.chosen("euler")
+    opened = host.open_latent(model, {"samples": torch.zeros(1, 4, 64, 64)})
+    assert host.batch_size(guidance, sampler, opened, 3) == 1
+    assert host.batch_size(guidance, sampler, opened, 3, limit=2) == 2
+    monkeypatch.setattr(model, "load_device", torch.device("cuda"))
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: 1e15)
+    assert host.batch_size(guidance, sampler, opened, 3) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from img2img_studio.core.preset import RECOMMENDATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LINKS = sorted({unquote(link) for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", README)})
+LINKS = sorted({unquote(link) for link in re.findall(r'(?:\]\(|src=")(?!https?:)([^)"#\s]+)', README)})
 
 
 def test_the_two_commands_come_before_the_first_section():

@@ -17,8 +17,9 @@ VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(e
 PACK = {"cnr_id": "img2img-studio", "ver": VERSION[1] if VERSION else ""}
 COMFYUI = {"cnr_id": "comfy-core", "ver": "0.3.75"}
 
-# Lengths in the units of the canvas. Early frontends with Nodes 2.0 spread a workflow there, with all of its boxes, while
-# what they draw in these keeps its size, and fold no inputs; below a certain zoom the classic canvas draws no texts.
+# Lengths in the units of the canvas. Early frontends with Nodes 2.0 spread a workflow there, with all of its boxes,
+# while what they draw in these keeps its size, and fold no inputs; below a certain zoom the classic canvas draws no
+# texts.
 SPREAD, LEGIBLE = 1.2, 0.572
 SLOT, WIDGET, TEXT, BODY, UPLOAD = 20, 29, 62, 22, 18  # of nodes so spread
 CLASSIC_WIDGET, CLASSIC_PANEL = 24, 30  # of the classic canvas: a widget, and what it adds to a panel

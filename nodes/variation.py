@@ -85,8 +85,9 @@ class VariationBatch(io.ComfyNode):
                     min=0,
                     max=4096,
                     optional=True,
-                    tooltip="The most pictures to sample at once; each appears in the node as soon as it is done. 0: as "
-                    "many as fit into memory, or one by one where that takes no longer, as on a CPU from 512 pixels on.",
+                    tooltip="The most pictures to sample at once; each appears in the node as soon as it is done. 0: "
+                    "as many as fit into memory, or one by one where that takes no longer, as on a CPU from 512 "
+                    "pixels on.",
                 ),
                 inputs.mask(),
                 inputs.measure(),

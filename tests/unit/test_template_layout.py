@@ -37,7 +37,7 @@ def test_a_window_shows_all_of_it_with_its_texts(workflow):
 
 
 def test_a_window_shows_its_full_height_where_it_is_spread(workflow):
-    """Early frontends with Nodes 2.0 move all nodes apart by a fifth, from the first one on, and make them as much larger."""
+    """Early frontends with Nodes 2.0 move all nodes apart by a fifth, and make them as much larger."""
     view = workflow["extra"]["ds"]
     first = min(node["pos"][1] for node in workflow["nodes"])
     last = max(node["pos"][1] + node["size"][1] for node in workflow["nodes"])

@@ -36,6 +36,8 @@ PANELS = {
     **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
                      "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip
+# Newer frontends with Nodes 2.0, which spread nothing, make these so high that they would reach the node below.
+LEAST = {"SDEditNoise": 462, "StrengthScheduler": 430, "Img2ImgNullTextOptimize": 326, "Img2ImgStyleBatch": 214}
 NOTE, LINE, LEAST_NOTE = 60, 20, 90  # a note without its lines, each of them, and the classic canvas's least
 TITLE, GAP, MARGIN, COLUMN_GAP = 30, 20, 14, 20
 BADGE = 20  # the pack's name above a node
@@ -266,4 +268,4 @@ def _height(kind: str, inputs: dict[str, Any], outputs: int, width: int) -> int:
     spread = WIDGET * (len(widgets) - texts) + round(panel / SPREAD)
     height = SLOT * max(len(inputs) - len(widgets), outputs) + max(classic, spread) + TEXT * texts + BODY
     height += UPLOAD * any(options.get("image_upload") for options in widgets)
-    return height + width * (kind in SHOWS_PICTURE)
+    return max(height + width * (kind in SHOWS_PICTURE), LEAST.get(kind, 0))

@@ -33,14 +33,15 @@ SETTINGS = {
     "Comfy.Workflow.ShowMissingModelsWarning": False,
 }
 
-READY = "() => window.app?.vueAppReady && window.app.graph && !document.querySelector('.p-progressspinner')"
+# The frontend says that it is ready before it has opened its first workflow, which would take the place of another one.
+READY = """() => window.app?.vueAppReady && window.app.extensionManager.workflow.activeWorkflow?.changeTracker
+    && !document.querySelector('.p-progressspinner')"""
 LOADED = "count => window.app.graph.nodes.length === count"
 LONGEST_START_MS = 120_000
 LONGEST_WAIT_MS = 90_000  # for anything else; a busy machine is slow to draw
 LONGEST_SEARCH_MS = 10_000  # the search waits for typing to end, then lists within a blink
 LONGEST_RUN = 300  # seconds
-# The last is the newer frontends', which also warns there of models to download.
-MESSAGES = ".p-dialog, .p-toast-message, [data-testid=error-overlay]:has-text('Error')"
+MESSAGES = ".p-dialog, .p-toast-message, [data-testid=error-overlay]"  # the last is the newer frontends'
 TOOLBARS = 200  # pixels at each side of the window
 # Left, top, right, bottom of everything on the canvas.
 GRAPH_BOX = """() => {

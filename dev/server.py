@@ -201,9 +201,10 @@ class Server:
         example = self.host.path / "input" / "example.png"
         if example.is_file():
             shutil.copy(example, self.folder / "input")  # the workflows load what ComfyUI ships
-        models = self.folder / "models"
-        (models / "controlnet").mkdir(parents=True, exist_ok=True)
-        more_models = {"own": {"base_path": str(models), "controlnet": "controlnet"}}
+        models, kinds = self.folder / "models", ("checkpoints", "controlnet")
+        for kind in kinds:
+            (models / kind).mkdir(parents=True, exist_ok=True)
+        more_models = {"own": {"base_path": str(models)} | {kind: kind for kind in kinds}}
         settings = self.folder / "model_paths.yaml"
         settings.write_text(json.dumps(more_models), encoding="utf-8")  # JSON is YAML
         yield from ("--extra-model-paths-config", str(settings))

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 SUBGRAPHS = Path(__file__).resolve().parents[2] / "subgraphs"
+# Newer frontends number widgets of one name.
 ON_THE_CANVAS = """() => app.graph.nodes.map(({ title, widgets }) =>
-    ({ title, widgets: (widgets ?? []).map(widget => widget.name.replace(/^\\d+: /, '')) }))"""
+    ({ title, widgets: (widgets ?? []).map(widget => widget.name.replace(/^\\d+: |_\\d+$/, '')) }))"""
 
 
 def test_the_search_finds_them_and_puts_them_on_the_canvas(frontend):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("models")]
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 # name: (size, whether a part of it is transparent)

@@ -6,10 +6,17 @@ import pytest
 from img2img_studio.dev.comfyui import ROOT
 from img2img_studio.dev.frontend import Frontend
 
-# The language is changed in vue-i18n alone. The setting would load the frontend's own words of that language too,
-# and frontend 1.32 forgets the words of packs when it does so.
-SPEAK = """language => {
-    document.querySelector('#vue-app').__vue_app__.config.globalProperties.$i18n.locale = language;
+# Where it can be, the language is changed in vue-i18n alone. The setting loads the frontend's own words of that language
+# too, and frontend 1.32 forgets the words of packs when it does so; newer ones load those of packs with it.
+SPEAK = """async language => {
+    const { $i18n, $te } = document.querySelector('#vue-app').__vue_app__.config.globalProperties;
+    $i18n.locale = language;
+    if (!$te('nodeDefs.StrengthScheduler.display_name', language))
+        await app.extensionManager.setting.set('Comfy.Locale', language);
+}"""
+SPOKEN = """language => {
+    const { $i18n, $te } = document.querySelector('#vue-app').__vue_app__.config.globalProperties;
+    return $i18n.locale === language && $te('nodeDefs.StrengthScheduler.display_name', language);
 }"""
 SAY = """keys => {
     const { $t } = document.querySelector('#vue-app').__vue_app__.config.globalProperties;
@@ -37,6 +44,7 @@ def open_frontend(browser, server):
     tab = Frontend(browser, server.url)
     tab.open()
     yield tab
+    tab.page.evaluate("() => app.extensionManager.setting.set('Comfy.Locale', 'en')")  # other tests use the server, too
     tab.page.close()
 
 
@@ -45,6 +53,7 @@ def test_the_frontend_says_what_the_translation_says(open_frontend, language):
     page = open_frontend.page
     translation = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
     page.evaluate(SPEAK, language)
+    page.wait_for_function(SPOKEN, arg=language)
 
     wanted = messages(translation, "nodeDefs")
     assert page.evaluate(SAY, list(wanted)) == wanted

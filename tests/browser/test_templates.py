@@ -3,7 +3,10 @@
 from itertools import combinations
 from pathlib import Path
 
+import pytest
+
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+pytestmark = pytest.mark.usefixtures("models")
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 # Left, top, right, bottom of each node on the canvas, and in the window, with its title.
 BOXES = """() => app.graph.nodes.map(({ title, boundingRect: [x, y, width, height] }) => {

@@ -47,7 +47,7 @@ VIEW, VIEW_CORNER = (1480, 770), (80, 112)
 NAMELESS = {"text", "value"}
 # What the frontend does with a seed after a run; inverting the same picture again would only cost time.
 KEEPS_ITS_SEED = {"DDIMInvert", "Img2ImgStrengthGrid"}
-COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#653"}
+COLORS = {"group": "#3f789e", "note": "#432", "note_body": "#2d2415"}
 
 
 @dataclass(frozen=True)

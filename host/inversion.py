@@ -155,8 +155,8 @@ def partly_inverted(
 ) -> tuple[Tensor, Work]:
     """Noise to start from, turned from what was drawn towards what the picture itself inverts to.
 
-    Under the prompt alone, in a quarter of the steps, because more of them only find the same noise; but in two or three
-    at least, or borders of tiles show in it. The mix is as strong as its parts (see ``core.noise.slerp``).
+    Under the prompt alone, in a quarter of the steps, because more of them only find the same noise; but in two or
+    three at least, or borders of tiles show in it. The mix is as strong as its parts (see ``core.noise.slerp``).
 
     noise: [B, C, ...] as drawn
     share: 0 (drawn, without a call) .. 1 (inverted)

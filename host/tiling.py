@@ -101,6 +101,10 @@ class TileHandler(comfy.context_windows.ContextHandlerABC):
         self.prompts = Kept[dict[Offsets, Entries]](KEPT_PROMPTS)
         self.controls = Kept[dict[Offsets, Any]](KEPT_PROMPTS)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> TileHandler:
+        """For a clone of the MODEL: ComfyUI copies its options deeply, and would copy all weights with this one."""
+        return TileHandler(self.model, self.grid)
+
     def should_use_context(
         self, model: Any, conds: list[Any], x_in: Tensor, timestep: Tensor, model_options: dict[str, Any]
     ) -> bool:

@@ -277,6 +277,13 @@ def test_two_halves_of_a_model_are_the_pair_made_by_hand(nodes, vae, refine):
         refine(picture(48, 40), high, 2.0, low_model=low)
 
 
+def test_a_clone_of_a_tiled_model_copies_no_weights(nodes):
+    tiled = host.tiled(host.Guidance(random_model("eps"), POSITIVE, NEGATIVE, 3.0), plan_tiles(12, 10, 8, 2)).model
+    handler, other = (one.model_options["context_handler"] for one in (tiled, tiled.clone()))
+    assert other is not handler
+    assert (other.model, other.grid) == (handler.model, handler.grid)
+
+
 def test_colors_may_be_brought_back(refine):
     model, image = random_model("eps"), picture(96, 96)
     assert not torch.equal(*(refine(image, model, match_colors=how)[0] for how in ("off", "latent")))

@@ -17,14 +17,14 @@ ROUNDS = 2
 """How often the fit is made again with less weight on what it did not explain."""
 TOLERANCE = 0.05
 """The residual at which a pixel counts half in the next fit."""
-SAME, CHANGED = 0.02, 0.05
+SAME, CHANGED = 0.025, 0.06
 """Differences that an autoencoder and an edit make by themselves, and from which on a pixel was changed on purpose."""
 STRONGEST, PLAIN = 0.99, 0.15
 """The quantile that stands for the strongest change of an edit. Where that is below ``PLAIN``, both differences shrink
 with it: a faint edit is meant as well."""
-NEARBY = 5
+NEARBY = 3
 """Pixels of the window that says how much a pixel was changed."""
-FITTED, REPAINTED = 0.05, 0.15
+FITTED, REPAINTED = 0.05, 0.2
 """Residuals up to which the fit stands and from which on the edited picture does; both are blended between."""
 FINEST = 4
 """Samples along the radius of a window that are enough for its fit."""

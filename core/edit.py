@@ -40,8 +40,8 @@ def prompt_edit(
     z = a x + s n, delta = D(z + d, s, target) - D(z, s, source), d <- (s'/s) d + (1 - s'/s) delta; the edit is x + d.
     This is an Euler step of the target's path less one of the source's. Two answers a step for each noise. Every second
     step takes the noise of the step before turned around, so that what the noise does to d at first order cancels. In
-    the second half, when the strong differences are known, delta is left out where d is ``FAINT`` beside them: DiffEdit's
-    mask (arXiv:2210.11427), at no call of its own.
+    the second half, when the strong differences are known, delta is left out where d is ``FAINT`` beside them, by
+    DiffEdit's mask (arXiv:2210.11427), which takes no call here.
 
     x:      [B, C, ...] the clean picture in the model's space
     sigmas: [steps + 1] falling; at the last one 0 the edit is whole

@@ -207,7 +207,8 @@ def options_of(nodes: dict[str, Any], node_id: str) -> Iterator[dict[str, Any]]:
         elif one.get_io_type() == "BOOLEAN":
             yield {one.id: not one.default}
         elif not is_widget(one) and one.optional:
-            yield {one.id: ...}
+            masked = (node_id, one.id) == ("Img2ImgUnfitImage", "mask")  # it says what of the original stays
+            yield {one.id: ...} | ({"original": ...} if masked else {})
     yield from MORE_OPTIONS.get(node_id, [])
 
 

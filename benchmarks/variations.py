@@ -1,9 +1,8 @@
 """What do eight variations cost against one stock KSampler batch of eight, and does memory stay flat beyond the split?
 
 At most 1.02 times the time: processor time on one thread, which a busy machine does not stretch, over so few steps
-that whatever is not sampling weighs heavily. The same is asked of large pictures one by one against all at once, which is
-how a CPU gets them. Memory is the peak of the whole process while ever more variations are
-made four at a time.
+that whatever is not sampling weighs heavily. The same is asked of large pictures one by one against all at once, which
+is how a CPU gets them. Memory is the peak of the whole process while ever more variations are made four at a time.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def ripples(pixels: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
 
 
 def settle(model: TAESD, pictures: np.ndarray, budget: Budget, work: Path) -> TAESD:
-    """The decoder alone trained on, from latents with noise, so that flat areas stay flat; the encoder stays as it is."""
+    """The decoder alone trained on, from latents with noise, so that flat areas stay flat; the encoder stays."""
     model = copy.deepcopy(model).requires_grad_(False)
     model.taesd_decoder.requires_grad_(True)
 

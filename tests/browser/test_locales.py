@@ -6,8 +6,8 @@ import pytest
 from img2img_studio.dev.comfyui import ROOT
 from img2img_studio.dev.frontend import Frontend
 
-# Where it can be, the language is changed in vue-i18n alone. The setting loads the frontend's own words of that language
-# too, and frontend 1.32 forgets the words of packs when it does so; newer ones load those of packs with it.
+# Where it can be, the language is changed in vue-i18n alone. The setting loads the frontend's own words of that
+# language too, and frontend 1.32 forgets the words of packs when it does so; newer ones load those of packs with it.
 SPEAK = """async language => {
     const { $i18n, $te } = document.querySelector('#vue-app').__vue_app__.config.globalProperties;
     $i18n.locale = language;

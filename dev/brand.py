@@ -16,7 +16,7 @@ FIRST = {
     "Edit by words": "red house to blue house",
     "Change the color of one thing": "red car to blue car",
     "Sketch to art": "sketch to oil painting",
-    "Day to night": "day to night",
+    "Edit by inversion": "day to sunset",
 }
 CARDS = ROOT / "workflows"
 

@@ -142,7 +142,7 @@ CARDS: dict[str, Card] = {
     "Keep what I did not ask to change": Card(
         EDIT | {"Edit prompt": "a flat picture of a purple house in summer by day"}, layout=columns
     ),
-    "Edit by inversion": Card(EDIT | {"Edit prompt": "a flat picture of a blue house in summer at sunset"}),
+    "Edit by inversion": Card(EDIT | {"Edit prompt": "a flat picture of a red house in summer at sunset"}),
     "Edit at high cfg with null-text": Card(EDIT | {"Edit prompt": "a flat picture of a red house in winter by day"}),
     "Invert and reconstruct": Card({"Source prompt": "a flat picture of a blue boat by day"}, (BOAT,), focus=0.5),
     "Watch a picture become noise": Card(

@@ -5,9 +5,11 @@ import json
 
 import pytest
 import torch
+from comfy_extras.nodes_hunyuan import HunyuanRefinerLatent
 from img2img_studio import host
 from img2img_studio.core.mask import planes_of_mask
-from img2img_studio.dev.families import ARCHITECTURES, random_video_vae
+from img2img_studio.dev import shrunken
+from img2img_studio.dev.families import ARCHITECTURES, Family, random_video_vae
 
 import nodes as stock
 
@@ -474,6 +476,24 @@ def test_what_a_family_cannot_take_is_said_before_the_run(nodes, models):
             ValueError, match=f"positive: it carries a clip of 3 latent frames, but latent has {frames}"
         ):
             sampler.execute(model, *prompts, latent, sigmas, *how)
+
+
+def test_the_refiner_of_hunyuan_image_starts_from_noise_alone(nodes):
+    """It sees the picture beside its prompt, where HunyuanRefinerLatent puts it, and so takes no noised one."""
+    network = shrunken.HUNYUAN | {"in_channels": 128, "out_channels": 64, "patch_size": [1, 1, 1], "vec_in_dim": None}
+    refiner = Family("HunyuanImage21Refiner", network, (32, 1, 6, 8), clip=True, guided=True)
+    model, picture = refiner.model(), refiner.latent()
+    *prompts, empty = HunyuanRefinerLatent.execute(refiner.prompt(1), refiner.prompt(2), picture, 0.1).args
+    sigmas = nodes["StrengthScheduler"].execute(model, "normal", 2, 1.0, "steps").args[0]
+    painted = nodes["Img2ImgGuidedSampler"].execute(model, *prompts, empty, sigmas, 3.0, "euler", SEED).args[0]
+    assert_same(painted["samples"], ksampler(model, *prompts, empty)["samples"])
+    for refused in (
+        lambda: nodes["SDEditNoise"].execute(model, picture, sigmas, SEED),
+        lambda: nodes["Img2ImgGuidedSampler"].execute(model, *prompts, picture, sigmas, 3.0, "euler", SEED),
+        lambda: variations(nodes, model, *prompts, picture, 2),
+    ):
+        with pytest.raises(ValueError, match="latent: HunyuanImage's refiner starts from pure noise"):
+            refused()
 
 
 # Sound

@@ -127,20 +127,27 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
 
 def test_a_run_reaches_its_own_tab_alone(frontend, workflow):
     small = {number: workflow[number] for number in ("1", "2", "3", "5", "31")}
-    small["5"]["inputs"] |= {"count": 3, "steps": 60, "batch_limit": 1}
+    small["5"]["inputs"] |= {"count": 3, "steps": 400, "batch_limit": 1}
     frontend.open()
     frontend.put("5", small)
     graph = frontend.page.evaluate("() => app.graph.serialize()")
-    frontend.load(graph | {"id": str(uuid.uuid4())}, "first")
-    frontend.press_run()
-    frontend.load(graph | {"id": str(uuid.uuid4())}, "second")
+    for name in ("first", "second"):
+        frontend.load(graph | {"id": str(uuid.uuid4())}, name)
     before = shown(frontend)
+    tabs = frontend.page.locator(".workflow-tabs")
+    tabs.get_by_text("first").click()
+    frontend.page.wait_for_function("() => app.extensionManager.workflow.activeWorkflow.filename === 'first'")
+    frontend.press_run()
+    while not queued(frontend):
+        frontend.page.wait_for_timeout(50)
+    tabs.get_by_text("second").click()
+    frontend.page.wait_for_function("() => app.extensionManager.workflow.activeWorkflow.filename === 'second'")
     assert queued(frontend), "the run was over too soon to be seen from the other tab"
     while queued(frontend):
         frontend.page.wait_for_timeout(200)
     assert shown(frontend) == before
-    frontend.page.locator(".workflow-tabs").get_by_text("first").click()
-    frontend.page.locator(".img2imgstudio-panel").get_by_text("180 model calls").wait_for()
+    tabs.get_by_text("first").click()
+    frontend.page.locator(".img2imgstudio-panel").get_by_text("1,200 model calls").wait_for()
 
 
 def queued(frontend):

@@ -53,7 +53,7 @@ def outpaint(graph: Graph) -> None:
     """Extend a picture to the right, with the old picture untouched."""
     graph.column("Your picture", 290)
     loaded = graph.add("LoadImage", image="example.png")
-    canvas = graph.add("Img2ImgOutpaintCanvas", image=loaded["IMAGE"], right=256, fill="reflect")
+    canvas = graph.add("Img2ImgOutpaintCanvas", image=loaded["IMAGE"], right=256, fill="reflect", multiple=1)
     graph.note("Pixels to add on each side. *feather* 0 leaves the old picture as it is.")
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], f"{GIRL}, wide landscape")

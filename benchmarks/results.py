@@ -12,9 +12,6 @@ HEAD = """# Benchmarks
 Each row is written by the command that measured it: `python -m nox -s benchmarks -- NAME` runs the file `NAME.py` of
 this folder.
 
-The rows about drift and inversion, and the page inversion.md, are older than the toy's present weights; their commands
-measure them anew.
-
 | question | measured | limit | on |
 | --- | --- | --- | --- |
 """

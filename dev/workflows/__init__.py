@@ -53,6 +53,7 @@ WORKFLOWS: dict[str, Callable[[Graph], None]] = {
     "Refine in passes": refine.progressive_refine,
     "Three passes with three prompts": refine.three_prompts_three_passes,
     "Two prompts in one run": refine.prompt_schedule,
+    "Shapes first, then details": refine.two_samplers,
     "Repaint and keep the colors": refine.keep_the_colors,
     "Variations": variations.variations,
     "One picture in four styles": variations.styles,

@@ -166,6 +166,13 @@ CARDS: dict[str, Card] = {
         },
         (TREE,),
     ),
+    "Shapes first, then details": Card(
+        {
+            "Prompt": "a flat picture of a green tree in summer",
+            "Late prompt": "an oil painting of a green tree in summer",
+        },
+        (TREE,),
+    ),
     "Repaint and keep the colors": Card("a watercolor of a blue house in summer by day", ({"color": "blue"},)),
     "Variations": Card("an oil painting of a yellow tree in autumn", (TREE,), layout=quarters),
     "One picture in four styles": Card(

@@ -66,6 +66,38 @@ def prompt_schedule(graph: Graph) -> None:
     graph.as_app([*source.shown, *shown], [saved])
 
 
+def two_samplers(graph: Graph) -> None:
+    """One sampler for the large shapes, a second one for the details, each with a prompt and a cfg of its own."""
+    source = parts.picture(graph, width=230)
+    checkpoint = parts.checkpoint(graph, below=True, noted=False)
+    seed = graph.add("PrimitiveInt", "Seed")
+    model, clip = checkpoint["MODEL"], checkpoint["CLIP"]
+    graph.column("Prompts and strength", 250)
+    flat = "a girl in a pink dress on a green hill, simple shapes, flat colors"
+    shapes = parts.said(graph, clip, flat, parts.UNWANTED)
+    details = graph.add("CLIPTextEncode", "Late prompt", clip=clip, text=f"{GIRL}, fine brush strokes")
+    schedule = graph.add("StrengthScheduler", model=model, scheduler="normal", steps=20, strength=0.7)
+    halves = graph.add("Img2ImgSplitSigmas", model=model, sigmas=schedule["sigmas"], split_at=0.6)
+    graph.column("Noise, then shapes", 280)
+    latent = parts.encoded(graph, source.image, checkpoint)
+    seeded: dict[str, Any] = {"seed": seed["INT"]}
+    noised = graph.add("SDEditNoise", model=model, latent=latent, sigmas=schedule["sigmas"], **seeded)
+    given: dict[str, Any] = {"model": model, "negative": shapes.negative, "sampler_name": "euler"} | seeded
+    first = graph.add(
+        "Img2ImgGuidedSampler", "Shapes", positive=shapes.positive, latent=noised["noised"],
+        sigmas=halves["high_sigmas"], cfg=9.0, **given,
+    )  # fmt: skip
+    graph.column("Details", 250)
+    graph.note("*split_at* is the share of noise at which this sampler takes over. A second **model** fits here, too.")
+    second = graph.add(
+        "Img2ImgGuidedSampler", "Details", positive=details["CONDITIONING"], latent=first["LATENT"],
+        sigmas=halves["low_sigmas"], cfg=5.0, **given,
+    )  # fmt: skip
+    saved = parts.result(graph, second["LATENT"], source, "two_samplers", checkpoint["VAE"], width=250)
+    shown = [(shapes.text, "text"), (details, "text"), (schedule, "strength"), (halves, "split_at"), (seed, "value")]
+    graph.as_app([*source.shown, *shown], [saved])
+
+
 def keep_the_colors(graph: Graph) -> None:
     """Repaint in passes, then give the result the colors the picture had."""
     source = parts.picture(graph)

@@ -24,20 +24,23 @@ class LiveTensors(TorchDispatchMode):
         self.known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, torch.Tensor):
+                self._watch(tensor, made=False)  # what was there before, of which the function may give back a view
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
             if isinstance(tensor, torch.Tensor):
-                self._watch(tensor)
+                self._watch(tensor, made=True)
         return out
 
-    def _watch(self, tensor: torch.Tensor) -> None:
+    def _watch(self, tensor: torch.Tensor, made: bool) -> None:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
         if key in self.known or not size:
             return
         self.known.add(key)
         spans = any(pair in self.planes for pair in zip(tensor.shape, tensor.shape[1:], strict=False))
-        counted = 0 if spans else size
+        counted = size if made and not spans else 0
         self.bytes += counted
         self.peak = max(self.peak, self.bytes)
         weakref.finalize(storage, self._forget, key, counted)

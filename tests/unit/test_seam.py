@@ -139,16 +139,20 @@ def test_one_picture_of_a_batch_is_the_picture_alone():
         assert torch.equal(shared[some], seamless(original[some], edited[some], masks[:1]))
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_masks_of_every_kind_settle(seed):
+def pytest_generate_tests(metafunc):
+    if "mask_seed" in metafunc.fixturenames:
+        metafunc.parametrize("mask_seed", range(1000 if metafunc.config.getoption("large") else 60))
+
+
+def test_masks_of_every_kind_settle(mask_seed):
     """What is found satisfies the equation: every pixel next to the border is the mean of its neighbors."""
-    numbers = torch.Generator().manual_seed(seed)
+    numbers = torch.Generator().manual_seed(mask_seed)
     height, width = (int(torch.randint(1, 150, (1,), generator=numbers)) for _ in range(2))
     grain = 2 ** int(torch.randint(0, 6, (1,), generator=numbers))
     blobs = torch.rand(1, 1, -(-height // grain), -(-width // grain), generator=numbers)
     field = torch.nn.functional.interpolate(blobs, scale_factor=grain, mode="bilinear")[0, 0, :height, :width]
     free = field > torch.rand(1, generator=numbers)
-    if seed % 4 == 0:
+    if mask_seed % 4 == 0:
         free = ~free ^ (torch.rand(free.shape, generator=numbers) < 0.02)
     known = torch.rand(height, width, 1, generator=numbers)
     field = torch.where(free[..., None], membrane(known, torch.zeros_like(known), free), known)[..., 0]

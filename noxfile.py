@@ -46,7 +46,7 @@ def look(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def large(session: nox.Session) -> None:
-    """The sets that `test` runs a part of: all options on the stand-in device, 2,000 fuzzed inputs, 1,000 masks, a long queue."""
+    """The sets that `test` runs a part of: devices with all options, 2,000 fuzzed inputs, 1,000 masks, a long queue."""
     host = [f"tests/host/test_{name}.py" for name in ("devices", "fuzz", "cancel")]
     tests = (*host, "tests/unit/test_seam.py", "tests/large")
     run_beside_comfyui(session, "test", "-m", "pytest", "--large", *(session.posargs or tests))

@@ -85,8 +85,10 @@ function isOfAnotherTab(output) {
 
 /** A saved workflow with one property of one node set. */
 function withProperty(saved, { id, graph }, name, value) {
+  // A canvas made of a prompt has texts for ids, of which newer frontends save numbers.
+  const isIt = (node) => String(node.id) === String(id);
   const set = (nodes) =>
-    nodes?.map((node) => (node.id === id ? { ...node, properties: { ...node.properties, [name]: value } } : node));
+    nodes?.map((node) => (isIt(node) ? { ...node, properties: { ...node.properties, [name]: value } } : node));
   if (graph?.isRootGraph !== false) return { ...saved, nodes: set(saved.nodes) };
   const subgraphs = saved.definitions?.subgraphs?.map((one) => (one.id === graph.id ? { ...one, nodes: set(one.nodes) } : one));
   return { ...saved, definitions: { ...saved.definitions, subgraphs } };

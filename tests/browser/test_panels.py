@@ -111,8 +111,11 @@ def test_they_show_it_again(frontend, vue_nodes, workflow):
 
     frontend.put("4", workflow)
     assert [kind for kind, panel in shown(frontend).items() if panel == after[kind]] == []
+    frontend.page.evaluate(RENAME_A_NODE)
     frontend.run()
     assert shown(frontend, after) == after, "after a run from ComfyUI's cache"
+    frontend.page.evaluate(UNDO_THE_NAME)
+    assert shown(frontend, after) == after, "after a step before a run from the cache is undone"
 
     frontend.page.evaluate(INTO_A_SUBGRAPH)
     assert shown(frontend, after) == after, "in a subgraph"

@@ -35,10 +35,25 @@ def versions() -> dict[str, str]:
     return {"img2img_studio": VERSION, "comfyui": comfyui_version.__version__, "torch": str(torch.__version__)}
 
 
+CELL_PIXELS = {
+    "ChromaRadiance": 1,
+    "SC_B": 4,
+    "SD_X4": 4,
+    "Flux2": 16,
+    "Wan22": 16,
+    "HunyuanVideo15": 16,
+    "HunyuanImage21Refiner": 16,
+    "HunyuanImage21": 32,
+    "LTXV": 32,
+    "SC_Prior": 42,
+}
+"""Latent formats whose cells are not 8 pixels wide; only newer versions of ComfyUI say it, and not of all."""
+
+
 def cell_pixels(model: ModelPatcher) -> int:
     """How many pixels a cell of a model's latent stands for, along each side."""
-    pixels: Any = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)  # newer versions of ComfyUI say it
-    return int(pixels)
+    form = model.model.latent_format
+    return CELL_PIXELS.get(type(form).__name__) or int(getattr(form, "spacial_downscale_ratio", 8))
 
 
 def is_guidance_distilled(model: ModelPatcher) -> bool:

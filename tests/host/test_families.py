@@ -567,6 +567,15 @@ def test_what_lies_on_the_whole_picture_is_refused_in_tiles(nodes, models, name)
         nodes["Img2ImgTiledRefine"].execute(*values, "euler", "normal", SEED, 64, 16)
 
 
+@pytest.mark.parametrize(("name", "pixels"), [("Chroma Radiance", 1), ("SD1.5", 8), ("Flux2", 16), ("LTXV", 32)])
+def test_a_mask_by_words_is_as_large_as_the_picture(nodes, models, name, pixels):
+    """Whatever a cell of the latent stands for."""
+    family = ARCHITECTURES[name]
+    values = (models(name), family.prompt(1), family.prompt(2), family.latent(), "normal", SEED, 0.4)
+    mask = nodes["Img2ImgPromptMask"].execute(*values).args[0]
+    assert mask.shape[-2:] == tuple(pixels * side for side in family.shape[-2:])
+
+
 @pytest.mark.parametrize("name", ["Playground 2.5", "Cosmos"])
 def test_half_noise_is_half_noise_on_every_family(nodes, models, name):
     """At strength 0.5 by noise, noise is as strong as the model's own latents are."""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..host import cell_pixels, noise_schedule
 from .families import Family
 
 SEED, STEPS, STRENGTH = 5, 2, 0.7
@@ -56,9 +57,9 @@ class Bench:
         """From Strength Scheduler."""
         return self.nodes["StrengthScheduler"].execute(self.model, "normal", STEPS, strength, measure=measure).args[0]
 
-    def sampled(self, latent: Any, sigmas: Tensor, prompts: Any = None, **more: Any) -> Any:
-        """The LATENT that Guided Sampler makes of one."""
-        values = (self.model, *(prompts or self.prompts()), latent, sigmas, self.cfg, "euler", SEED)
+    def sampled(self, latent: Any, sigmas: Tensor, prompts: Any = None, model: Any = None, **more: Any) -> Any:
+        """The LATENT that Guided Sampler makes of one, with another MODEL than the family's where one is given."""
+        values = (model or self.model, *(prompts or self.prompts()), latent, sigmas, self.cfg, "euler", SEED)
         return self.nodes["Img2ImgGuidedSampler"].execute(*values, **more).args[0]
 
     def ksampler(self, latent: Any, denoise: float = STRENGTH, prompts: Any = None) -> Any:
@@ -92,6 +93,18 @@ def chain(bench: Bench) -> None:
     _same_bits(bench.sampled(latent, sigmas[:0]), latent["samples"])
 
 
+def two_models(bench: Bench) -> None:
+    """A second model takes the rest of a run over, in one node as in the two that are made by hand."""
+    latent, sigmas, low = bench.family.latent(), bench.sigmas(), bench.family.model(1)
+    shares = [noise_schedule(bench.model).noise_share(float(sigma)) for sigma in sigmas[:STEPS]]
+    split_at = sum(shares) / STEPS
+    high_sigmas, low_sigmas = bench.nodes["Img2ImgSplitSigmas"].execute(bench.model, sigmas, split_at).args
+    assert len(high_sigmas) == len(low_sigmas) == STEPS
+    half = bench.sampled(bench.nodes["SDEditNoise"].execute(bench.model, latent, sigmas, SEED).args[0], high_sigmas)
+    by_hand = bench.sampled(half, low_sigmas, model=low)["samples"]
+    _same_bits(bench.sampled(latent, sigmas, low_model=low, split_at=split_at), by_hand)
+
+
 def refinement(bench: Bench) -> None:
     """One pass is a plain run, and its recipe gives it again."""
     latent, sigmas = bench.family.latent(), bench.sigmas()
@@ -122,6 +135,32 @@ def grid(bench: Bench) -> None:
     values = (bench.model, *bench.prompts(), latent, bench.vae, *axes, 0.5, STEPS, bench.cfg, *SAMPLING)
     cells = bench.nodes["Img2ImgStrengthGrid"].execute(*values).args[1]["samples"]
     _same_bits({"samples": cells[:1]}, bench.sampled(latent, bench.sigmas())["samples"])
+
+
+def edit_by_words(bench: Bench) -> None:
+    """Equal prompts give the picture back, others do not; what a mask keeps, keeps its bits, and a mask is found."""
+    latent, (prompt, other) = bench.family.latent(), bench.prompts()
+    samples, (height, width) = latent["samples"], bench.family.shape[-2:]
+
+    def edited(target: Any, **more: Any) -> tuple[Tensor, Tensor]:
+        values = (bench.model, prompt, target, other, latent, "normal", STEPS, STRENGTH, bench.cfg, 1.0, SEED)
+        painted, found, _ = bench.nodes["Img2ImgPromptEdit"].execute(*values, **more).args
+        return painted["samples"], found
+
+    _close(edited(prompt)[0], samples)
+    changed, found = edited(other, find_mask="show")
+    assert bool(changed.isfinite().all())
+    assert not torch.equal(changed, samples)
+    mask = torch.zeros(1, height, width)
+    mask[..., width // 2 :] = 1
+    kept = torch.broadcast_to(mask == 0, samples.shape)
+    assert torch.equal(edited(other, mask=mask, finish=0.5)[0][kept], samples[kept])
+    values = (bench.model, prompt, other, latent, "normal", SEED, 0.4)
+    again = bench.nodes["Img2ImgPromptMask"].execute(*values).args[0]
+    cell = cell_pixels(bench.model)
+    for one in (found, again):
+        assert one.shape[-2:] == (height * cell, width * cell)
+        assert 0 <= float(one.min()) <= float(one.max()) <= 1
 
 
 def prompt_schedule(bench: Bench) -> None:
@@ -219,9 +258,11 @@ def _close(one: Tensor, other: Tensor) -> None:
 CAPABILITIES: dict[str, Callable[[Bench], None]] = {
     "chain": chain,
     "masks": masks,
+    "two models": two_models,
     "refine": refinement,
     "variations": variations,
     "grid": grid,
+    "edit by words": edit_by_words,
     "prompt schedule": prompt_schedule,
     "inversion": inversion,
     "null-text": null_text,

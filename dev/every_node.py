@@ -161,7 +161,9 @@ def small_world(
     def clip() -> Any:
         return nodes["Img2ImgDemoCheckpoint"].execute("eps").args[1]
 
-    model = random_model(family, unet=FAMILIES[family].unet | {"context_dim": WIDTH}, dtype=dtype)
+    # So its normalization works on groups of two channels, as real networks do on more: one in one cell has no spread.
+    unet = FAMILIES[family].unet | {"context_dim": WIDTH, "model_channels": 64}
+    model = random_model(family, unet=unet, dtype=dtype)
     return World(nodes, model, cache(clip), random_vae(), batch=batch)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,7 +69,12 @@ def strict_json(facts: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: tensors as lists, and null for numbers that are not finite."""
+    """A value as JSON knows it: tensors as lists, and null for numbers that are not finite.
+
+    Equal texts become one object: ComfyUI's history keeps what every run showed.
+    """
+    if type(value) is str:
+        return sys.intern(value)
     if isinstance(value, torch.Tensor):
         return plain(value.tolist())
     if isinstance(value, Mapping):

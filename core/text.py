@@ -9,6 +9,7 @@ from .noise import SEED_LIMIT
 
 MOST_SEEDS = 4096
 MOST_STRENGTHS = 1000
+MOST_STYLES = 1000
 STYLE_SLOT = "{style}"
 STRENGTH_RANGE = r"([\d.]+?)\s*\.\.\s*([\d.]+)\s*x\s*(\d+)(?:\s+(linear|ease))?"
 
@@ -69,13 +70,15 @@ def parse_numbers(text: str, name: str, low: float, high: float, whole: bool = F
 def parse_styles(styles: str, template: str) -> list[tuple[str, str]]:
     """(style, prompt) for each line of ``styles``, the prompt being the template with the style in its place.
 
-    raises: ValueError where the template has no place for the style, or a line is empty
+    raises: ValueError where the template has no place for the style, a line is empty, or there are too many
     """
     if STYLE_SLOT not in template:
         raise ValueError(f"template: it does not say where the style goes; put {STYLE_SLOT} into it")
     lines = styles.rstrip().splitlines()
     if not lines:
         raise ValueError("styles is empty; write one style on each line, like oil painting")
+    if len(lines) > MOST_STYLES:
+        raise ValueError(f"styles: {len(lines)} lines, but at most {MOST_STYLES} fit; split them over several nodes")
     for index, line in enumerate(lines):
         if not line.strip():
             raise ValueError(f"styles: line {index + 1} is empty; write a style there or remove the line")

@@ -1,7 +1,7 @@
 """Lists of numbers as people type them."""
 
 import pytest
-from img2img_studio.core.text import parse_seeds, parse_strengths
+from img2img_studio.core.text import MOST_STYLES, parse_seeds, parse_strengths, parse_styles
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,10 @@ def test_a_decimal_comma_is_guessed(text):
 def test_a_list_without_spaces_is_no_decimal_comma():
     assert parse_strengths("0.2,0.3,1") == [0.2, 0.3, 1.0]
     assert parse_strengths("1,0") == [1.0, 0.0]
+
+
+def test_a_list_of_styles_has_an_end():
+    styles = [f"style {number}" for number in range(MOST_STYLES)]
+    assert parse_styles("\n".join(styles), "in {style}") == [(style, f"in {style}") for style in styles]
+    with pytest.raises(ValueError, match=f"styles: {MOST_STYLES + 1} lines"):
+        parse_styles("\n".join([*styles, "one more"]), "in {style}")

@@ -5,14 +5,13 @@ Pictures are [B, H, W, 3] in 0..1, sRGB. CIE Lab comes from kornia, which ComfyU
 
 from __future__ import annotations
 
-import importlib
-import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from .blur import gaussian_blur
+from .lazy import comfyui_package
 from .mask import resized_mask
 from .placing import beside, in_float64
 
@@ -21,12 +20,12 @@ REGIONS = 20  # along the shorter side of a latent: what match_channels takes fo
 
 def to_lab(image: Tensor) -> Tensor:
     """sRGB [B, H, W, 3] -> CIE Lab [B, 3, H, W] in float64."""
-    return _kornia().rgb_to_lab(in_float64(image[..., :3]).clamp(0, 1).movedim(-1, 1))
+    return comfyui_package("kornia.color").rgb_to_lab(in_float64(image[..., :3]).clamp(0, 1).movedim(-1, 1))
 
 
 def from_lab(lab: Tensor) -> Tensor:
     """CIE Lab [B, 3, H, W] -> sRGB [B, H, W, 3] in float64, cut to 0..1."""
-    return _kornia().lab_to_rgb(in_float64(lab), clip=True).movedim(1, -1)
+    return comfyui_package("kornia.color").lab_to_rgb(in_float64(lab), clip=True).movedim(1, -1)
 
 
 def delta_e(image: Tensor, reference: Tensor) -> list[float]:
@@ -94,18 +93,8 @@ def match_channels(latent: Tensor, reference: Tensor, contrast: bool = True) -> 
 
 def _local_mean(latent: Tensor) -> Tensor:
     """The latent seen through a window (Gaussian) as wide as a twentieth of its shorter side: colors, no detail."""
-    sigma = min(latent.shape[-2:]) / REGIONS
-    size = 2 * math.ceil(3 * sigma) + 1
     planes = latent.reshape(-1, 1, *latent.shape[-2:])
-    blurred = _kornia("filters").gaussian_blur2d(planes, (size, size), (sigma, sigma), border_type="replicate")
-    return blurred.reshape(latent.shape)
-
-
-def _kornia(module: str = "color") -> Any:
-    try:
-        return importlib.import_module(f"kornia.{module}")
-    except ImportError as error:
-        raise ImportError("color nodes need the package kornia, which ComfyUI lists in its requirements.txt") from error
+    return gaussian_blur(planes, min(latent.shape[-2:]) / REGIONS).reshape(latent.shape)
 
 
 def _cloud(image: Tensor, in_lab: bool) -> Tensor:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+
+from .blur import gaussian_blur
+from .lazy import comfyui_package
 
 MaskKind = Literal["all", "none", "hard", "soft"]
 MaskedContent = Literal["original", "fill", "noise", "neutral"]
@@ -162,16 +167,52 @@ def soften_outwards(mask: Tensor, reach: int) -> Tensor:
     """
     soft = mask[:, None]
     for _ in range(reach):
-        grown = functional.max_pool2d(soft, 3, stride=1, padding=1) - 1.0 / (reach + 1)
-        soft = torch.maximum(soft, grown)
+        soft = torch.maximum(soft, _largest(soft, 3, 3) - 1.0 / (reach + 1))
     return soft[:, 0]
 
 
 def grown(mask: Tensor, reach: int) -> Tensor:
-    """A mask that is wider by ``reach`` pixels on every side: each pixel takes the largest value within reach.
+    """A mask that is wider by ``reach`` pixels on every side: a pixel takes the largest value in an octagon around it.
 
-    mask: [B, H, W]
+    The octagon has all its sides at a distance of ``reach``, so that what is round stays round. It is a square spread
+    over a diamond, so that it costs passes along the axes alone.
+
+    mask:  [B, H, W]
+    reach: pixels; below 0 the mask becomes narrower by as many, but not at the edge of the picture
     """
-    for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
-        mask = functional.max_pool2d(mask[:, None], window, 1, (window[0] // 2, window[1] // 2))[:, 0]
-    return mask
+    if reach < 0:
+        return 1 - grown(1 - mask, -reach)
+    square = round(reach * (math.sqrt(2) - 1))
+    wide = mask[:, None]
+    for _ in range(reach - square):
+        wide = torch.maximum(_largest(wide, 3, 1), _largest(wide, 1, 3))
+    side = 2 * square + 1
+    return _largest(_largest(wide, side, 1), 1, side)[:, 0]
+
+
+def _largest(plane: Tensor, height: int, width: int) -> Tensor:
+    """The largest value in a window around each pixel, [B, 1, H, W]; both sides are odd."""
+    return functional.max_pool2d(plane, (height, width), 1, (height // 2, width // 2))
+
+
+def without_holes(mask: Tensor) -> Tensor:
+    """A mask whose holes are white: what is closed in by white of 1/2 or more, not even open across a corner.
+
+    mask: [B, H, W], 0..1
+    """
+    fill = comfyui_package("scipy.ndimage").binary_fill_holes
+    whole = np.stack([fill(one) for one in (mask >= 0.5).cpu().numpy()])
+    return torch.maximum(mask, torch.from_numpy(whole).to(mask))
+
+
+def blurred(mask: Tensor, reach: int) -> Tensor:
+    """A mask whose border is soft over ``reach`` pixels on each side, by a Gaussian of a third of that.
+
+    Values are rounded to 16 bits, so that what lies farther from a border is exactly what it was where that was 0 or 1.
+
+    mask: [B, H, W], 0..1
+    """
+    if reach == 0:
+        return mask
+    soft = gaussian_blur(mask[:, None].float(), reach / 3)[:, 0]
+    return (soft.clamp(0, 1) * 65535).round() / 65535

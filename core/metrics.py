@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .lazy import comfyui_package
 from .placing import in_float64
 
 
@@ -24,15 +25,18 @@ def psnr(a: Tensor, b: Tensor, peak: float = 1.0) -> float:
 
 def ssim(a: Tensor, b: Tensor, window: int = 11) -> float:
     """Structural similarity (Wang et al. 2004) of two batches of pictures [B, H, W, C] in 0..1; 1 where equal."""
-    try:
-        from kornia.metrics import ssim as similarity
-    except ImportError as error:
-        raise ImportError("SSIM needs the package kornia, which ComfyUI lists in its requirements.txt") from error
     smaller = min(window, *a.shape[1:3])
     odd = smaller - 1 + smaller % 2
     # Its small eps would leave equal dark pictures short of 1; the constants of SSIM keep the denominator above 0.
     first, second = (in_float64(one).movedim(-1, 1) for one in (a, b))
+    similarity = comfyui_package("kornia.metrics").ssim
     return float(similarity(first, second, odd, eps=0.0).mean())
+
+
+def intersection_over_union(a: Tensor, b: Tensor) -> Tensor:
+    """How far two masks [B, H, W] of bool cover one another, for each item, [B] in 0..1; 1 where both are empty."""
+    both, either = ((a & b).flatten(1).sum(1), (a | b).flatten(1).sum(1))
+    return torch.where(either > 0, both / either.clamp_min(1), 1.0)
 
 
 def changed_pixels(a: Tensor, b: Tensor, where: Tensor | None = None) -> int:

@@ -24,7 +24,7 @@ SPREAD, LEGIBLE = 1.2, 0.572
 SLOT, WIDGET, TEXT, BODY, UPLOAD = 20, 29, 62, 22, 18  # of nodes so spread
 CLASSIC_WIDGET, CLASSIC_PANEL = 24, 30  # of the classic canvas: a widget, and what it adds to a panel
 # Nodes 2.0 shows a picture as wide as the node; a square one is as high, too.
-SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask"}
+SHOWS_PICTURE = {"LoadImage", "SaveImage", "PreviewImage", "MaskPreview", "Img2ImgPromptMask", "Img2ImgAdjustMask"}
 # What the pack shows in the bodies of its nodes: at least so high.
 WORDS, BEFORE_AFTER = 56, 240
 PANELS = {
@@ -32,7 +32,7 @@ PANELS = {
     "Img2ImgStrengthGrid": 320, "Img2ImgFolderImage": 74,
     "PreviewAny": 90,
     **dict.fromkeys(["Img2ImgGuidedSampler", "Img2ImgInversionSampler", "Img2ImgPromptEdit", "Img2ImgPromptMask",
-                     "Img2ImgRestoreDetail", "Img2ImgUncropForMask"], WORDS),
+                     "Img2ImgRestoreDetail", "Img2ImgUncropForMask", "Img2ImgAdjustMask"], WORDS),
     **dict.fromkeys(["Img2ImgAllInOne", "Img2ImgKeepUnmasked", "Img2ImgCompareImages", "Img2ImgTiledRefine",
                      "ProgressiveRefine", "SDEditNoise"], BEFORE_AFTER),
 }  # fmt: skip

@@ -45,7 +45,7 @@ def with_lines(shown: Panel | None, lines: Sequence[str]) -> Panel:
 
 
 def _with_words(sent: Any, lines: Sequence[str]) -> Any:
-    return {**sent, "words": [*sent["words"], *lines]} if "words" in sent else sent
+    return {**sent, "words": [*sent["words"], *lines]} if isinstance(sent, dict) and "words" in sent else sent
 
 
 def silence(outputs: int) -> tuple[ExecutionBlocker, ...]:

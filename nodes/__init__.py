@@ -9,7 +9,7 @@ from .grid import StrengthGrid
 from .guard import guarded
 from .image import FitImage, MatchColors, UnfitImage
 from .inversion import DDIMInvert, InversionSampler, InversionSteps
-from .mask import KeepUnmasked, OutpaintCanvas
+from .mask import AdjustMask, KeepUnmasked, OutpaintCanvas
 from .noise import SDEditNoise
 from .null_text import NullTextOptimize
 from .preset import StrengthPreset
@@ -29,6 +29,7 @@ NODE_CLASS_MAPPINGS = {
     "ProgressiveRefine": ProgressiveRefine,
     "DDIMInvert": DDIMInvert,
     "VariationBatch": VariationBatch,
+    "Img2ImgAdjustMask": AdjustMask,
     "Img2ImgAllInOne": AllInOne,
     "Img2ImgDemoCheckpoint": DemoCheckpoint,
     "Img2ImgCompareImages": CompareImages,
@@ -63,6 +64,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "ProgressiveRefine": "Progressive Refine (loopback)",
     "DDIMInvert": "Invert to Noise (DDIM)",
     "VariationBatch": "Variation Batch",
+    "Img2ImgAdjustMask": "Adjust Mask (grow, blur, fill)",
     "Img2ImgAllInOne": "Image to Image (All in One)",
     "Img2ImgDemoCheckpoint": "Demo Checkpoint (a toy)",
     "Img2ImgCompareImages": "Compare Images (before/after)",

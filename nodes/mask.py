@@ -1,21 +1,21 @@
-"""KeepUnmasked and OutpaintCanvas: what may change, and what must not."""
+"""KeepUnmasked, OutpaintCanvas and AdjustMask: what may change, and what must not."""
 
 from __future__ import annotations
 
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from .. import host
 from ..core.checks import check_masks_fit
 from ..core.fit import FILLS, Borders, Size, apply_fit, plan_canvas, size_in_words
-from ..core.mask import composite, resized_mask, soften_outwards
+from ..core.mask import blurred, composite, grown, resized_mask, soften_outwards, without_holes
 from ..core.metrics import proof_outside
 from ..core.placing import beside
 from ..core.report import Report
 from ..core.seam import Blend, seamless
 from . import inputs
 
-FEATHER_LIMIT = 512
+FEATHER_LIMIT, GROW_LIMIT, BLUR_LIMIT = 512, 512, 256
 
 
 def _feather(tooltip: str) -> io.Int.Input:
@@ -147,3 +147,61 @@ class OutpaintCanvas(io.ComfyNode):
         plan = plan_canvas(Size(*image.shape[1:3]), Borders(left, top, right, bottom), multiple, fill)
         canvas, mask = apply_fit(image, plan)
         return io.NodeOutput(canvas, soften_outwards(mask, feather))
+
+
+class AdjustMask(io.ComfyNode):
+    """Grow, shrink, blur a mask, and fill its holes."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return inputs.Schema(
+            node_id="Img2ImgAdjustMask",
+            display_name="Adjust Mask (grow, blur, fill)",
+            category="img2img/mask",
+            search_aliases=[
+                "grow mask",
+                "expand mask",
+                "shrink mask",
+                "erode mask",
+                "dilate mask",
+                "blur mask",
+                "feather mask",
+                "fill mask holes",
+                "mask preview",
+            ],
+            description="Makes a mask wider or narrower, fills its holes and softens its border, and shows the result.",
+            inputs=[
+                io.Mask.Input("mask", tooltip="White where the picture may change."),
+                io.Int.Input(
+                    "grow",
+                    default=8,
+                    min=-GROW_LIMIT,
+                    max=GROW_LIMIT,
+                    tooltip="Widen the white by so many pixels, so that nothing of the old thing shows at its edge. "
+                    "Below 0: make it narrower.",
+                ),
+                io.Int.Input(
+                    "blur",
+                    default=0,
+                    min=0,
+                    max=BLUR_LIMIT,
+                    tooltip="Soften the border over so many pixels on each side. 0: a hard mask, whose outside can be "
+                    "kept to the bit with a seamless blend. Gray is a strength for each pixel.",
+                ),
+                io.Boolean.Input(
+                    "fill_holes",
+                    default=False,
+                    tooltip="Make white what lies inside a ring of white: draw around a thing to mask all of it. Comes "
+                    "before grow.",
+                ),
+            ],
+            outputs=[io.Mask.Output(display_name="mask"), inputs.report()],
+        )
+
+    @classmethod
+    def execute(cls, mask: torch.Tensor, grow: int, blur: int, fill_holes: bool) -> io.NodeOutput:
+        report = Report(host.versions())
+        given = mask.reshape(-1, *mask.shape[-2:])
+        adjusted = blurred(grown(without_holes(given) if fill_holes else given, grow), blur)
+        text = report.text(grow=grow, blur=blur, fill_holes=fill_holes, share=float(adjusted.mean()))
+        return io.NodeOutput(adjusted, text, ui=ui.PreviewMask(adjusted).as_dict() | host.words_panel(text))

@@ -125,9 +125,12 @@ CARDS: dict[str, Card] = {
         ({"kind": "house", "style": "pencil", "color": "green", "season": "autumn"},),
     ),
     "Remove an object": Card(
-        "a flat picture of summer by day", (TREE | {"season": "summer"},), mask=(0.14, 0.2, 0.72, 0.95)
+        "a flat picture of summer by day",
+        (TREE | {"season": "summer"},),
+        mask=(0.14, 0.2, 0.72, 0.95),
+        set={("PrimitiveInt", "value"): 2},
     ),
-    "Inpaint": Card("a flat picture of a yellow house in summer by day", mask=AROUND_THE_HOUSE),
+    "Inpaint": Card("a flat picture of a yellow house in summer by day", mask=AROUND_THE_HOUSE, set={(ONE, "seed"): 4}),
     "Inpaint a small part": Card(
         "a flat picture of a purple car in summer by day",
         (CAR,),

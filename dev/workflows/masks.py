@@ -9,14 +9,21 @@ from .parts import GIRL, SAMPLING
 
 def inpaint(graph: Graph) -> None:
     """Repaint what is masked, and prove that the rest is untouched."""
-    source = parts.picture(graph, masked=True)
+    graph.column("Your picture", 250)
+    loaded = graph.add("LoadImage", image="example.png")
+    graph.note("Right-click **Load Image**, *Open in Mask Editor*. Draw around the thing, or over it. Save, Run.")
+    adjusted = graph.add("Img2ImgAdjustMask", mask=loaded["MASK"], grow=8, fill_holes=True)
     checkpoint = parts.checkpoint(graph)
     said = parts.prompts(graph, checkpoint["CLIP"], "a red house on a green hill, watercolor painting")
+    graph.below("Fit to the model")
+    source = parts.fit(graph, loaded["IMAGE"], [(loaded, "image")], adjusted["mask"])
     graph.column("Paint", 320)
-    graph.note("Nothing outside the mask changes: the next group puts your own pixels back there, and counts them.")
-    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, mask=source.fitted_mask)
+    graph.note("*think* 1 lets the new part hear what lies around it, for twice the time. An inpaint model needs none.")
+    masking = {"mask": source.fitted_mask, "think": 1}
+    painted = parts.all_in_one(graph, checkpoint, source.image, said, strength=0.8, cfg=7.5, **masking)
     saved = parts.kept(graph, painted["image"], source, "inpaint")
-    graph.as_app([*source.shown, (said.text, "text"), (painted, "strength"), (painted, "seed")], [saved])
+    shown = [(said.text, "text"), (adjusted, "grow"), (painted, "strength"), (painted, "seed")]
+    graph.as_app([*source.shown, *shown], [saved])
 
 
 def remove_object(graph: Graph) -> None:

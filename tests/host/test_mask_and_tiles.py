@@ -1,5 +1,6 @@
 """KeepUnmasked, OutpaintCanvas and TiledRefine on real models."""
 
+import itertools
 import json
 
 import comfy.model_management
@@ -9,6 +10,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy_extras.nodes_upscale_model import ImageUpscaleWithModel
 from img2img_studio import host
 from img2img_studio.core.fit import Size, resize
+from img2img_studio.core.inversion_methods import FOLLOWED, METHODS
 from img2img_studio.core.sheet import from_pillow
 from img2img_studio.core.tiles import plan_tiles
 from img2img_studio.demo.scene import HELD_OUT_SEEDS, random_attributes, scene
@@ -53,6 +55,37 @@ def test_feather_is_what_blend_means_where_nothing_is_said(nodes):
     for feather in (0, 3):
         assert torch.equal(keep.execute(*values, feather).args[0], keep.execute(*values, feather, "feather").args[0])
     assert torch.equal(keep.execute(*values, 0).args[0], keep.execute(*values, 3, "hard").args[0])
+
+
+def disc(radius, side=64):
+    at = torch.arange(side) - side // 2
+    return ((at[:, None] ** 2 + at**2) <= radius**2).float()[None]
+
+
+def test_a_ring_is_filled_before_it_grows(nodes):
+    adjust = nodes["Img2ImgAdjustMask"].execute
+    ring = disc(20) - disc(14)
+    assert torch.equal(adjust(ring, 0, 0, False).args[0], ring)
+    assert torch.equal(adjust(ring, 0, 0, True).args[0], disc(20))
+    assert torch.equal(adjust(ring, 5, 0, True).args[0], adjust(disc(20), 5, 0, False).args[0])
+    opened = ring.clone()
+    opened[:, 30:34, :32] = 0
+    assert torch.equal(adjust(opened, 0, 0, True).args[0], opened)
+    faint = 0.4 * ring
+    assert torch.equal(adjust(faint, 0, 0, True).args[0], faint)
+
+
+@pytest.mark.parametrize("blur", [1, 4, 9])
+def test_a_blurred_border_is_half_at_the_border_and_done_where_it_says(nodes, blur):
+    half = torch.zeros(1, 20, 64)
+    half[:, :, 32:] = 1
+    soft, report = nodes["Img2ImgAdjustMask"].execute(half, 0, blur, False).args
+    assert bool((soft.diff(dim=2) >= 0).all())
+    assert torch.allclose(soft + soft.flip(2), torch.ones(()), atol=2 / 65535)
+    assert torch.equal(soft[:, :, : 32 - blur - 1], half[:, :, : 32 - blur - 1])
+    assert torch.equal(soft[:, :, 32 + blur + 1 :], half[:, :, 32 + blur + 1 :])
+    assert float(soft[0, 0, 32]) < 1
+    assert json.loads(report)["share"] == pytest.approx(0.5, abs=1e-4)
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -255,6 +288,31 @@ def test_more_inversion_keeps_more_of_the_picture(nodes, family):
         assert report["model_calls"] == (9 if invert else 6)  # two steps up, the first of which asks twice
     assert far[0] > far[1] > far[2]
     assert torch.allclose(made[:1], refined(image[:1], 0.6, 1.0)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["eps", "flow"])
+def test_noise_to_start_from_is_found_by_any_method_of_the_table_that_leaves_it_in_the_noise(nodes, family):
+    assert {*METHODS} - {*FOLLOWED} == {"noise_maps", "pinned"}  # one keeps the picture elsewhere, one repeats ddim
+    model, clip, vae, _ = nodes["Img2ImgDemoCheckpoint"].execute(family).args
+    empty = stock.CLIPTextEncode().encode(clip, "")[0]
+    image = from_pillow(scene(random_attributes(HELD_OUT_SEEDS[0]), HELD_OUT_SEEDS[0]))[:, 16:112, :96]
+
+    def refined(strength, invert=0.0, **method):
+        values = (1.0, strength, 6, 1.0, "euler", "normal", 5, 64, 16)
+        out = nodes["Img2ImgTiledRefine"].execute(image, vae, model, empty, empty, *values, invert=invert, **method)
+        return out.args[0], json.loads(out.args[1])
+
+    source = refined(0.0)[0]
+    drawn = float((refined(0.6)[0] - source).square().mean())
+    made, calls = {}, {}
+    for method in FOLLOWED:
+        made[method], report = refined(0.6, 1.0, inversion=method)
+        calls[method] = report["model_calls"] - 6
+        assert report["inversion_method"] == method
+        assert float((made[method] - source).square().mean()) < drawn
+    assert calls["exact"] == calls["ddim"] < calls["multistep"] < calls["corrected"]
+    assert torch.equal(refined(0.6, 1.0)[0], made["multistep"])
+    assert not any(torch.equal(made[a], made[b]) for a, b in itertools.combinations(FOLLOWED, 2))
 
 
 def test_two_halves_of_a_model_are_the_pair_made_by_hand(nodes, vae, refine):

@@ -88,14 +88,33 @@ def test_masked_content_leaves_the_outside_alone(content):
         assert torch.equal(inside, expected[..., 4:12, 4:12])
 
 
-def test_a_grown_mask_reaches_so_many_pixels_further():
-    mask = torch.zeros(2, 12, 15)
-    mask[0, 4, 6], mask[1, 0, 14] = 1.0, 0.5
-    for reach in (0, 1, 3):
-        wide = grown(mask, reach)
-        assert float(wide[0].sum()) == (2 * reach + 1) ** 2
-        assert float(wide[1].sum()) == 0.5 * (reach + 1) ** 2
-        assert float(wide[1, : reach + 1, 14 - reach :].min()) == 0.5
+@pytest.mark.parametrize("reach", [0, 1, 3, 8, 20])
+def test_a_grown_point_is_the_octagon_whose_sides_lie_so_far_away(reach):
+    mask = torch.zeros(1, 61, 63)
+    mask[0, 30, 31] = 0.5
+    down, right = (torch.arange(61)[:, None] - 30).abs(), (torch.arange(63) - 31).abs()
+    square = round(reach * (2**0.5 - 1))
+    inside = (down <= reach) & (right <= reach) & (down + right <= reach + square)
+    assert torch.equal(grown(mask, reach)[0], 0.5 * inside)
+    distance = (down**2 + right**2).sqrt()
+    assert bool(inside[distance <= reach - 1].all())
+    assert not bool(inside[distance >= 1.09 * reach + 1].any())
+
+
+def test_one_mask_of_a_batch_grows_alone():
+    mask = torch.rand(2, 12, 15, generator=torch.Generator().manual_seed(0))
+    for reach in (-2, 3):
+        assert torch.equal(grown(mask, reach)[1:], grown(mask[1:], reach))
+
+
+def test_a_mask_shrinks_where_black_grows_and_not_at_the_edge_of_the_picture():
+    mask = torch.zeros(1, 40, 40)
+    mask[:, :, 10:] = 1
+    narrower = grown(mask, -4)
+    assert torch.equal(narrower, grown(mask.flip(2), -4).flip(2))
+    assert torch.equal(narrower[:, :, 14:], mask[:, :, 14:])
+    assert float(narrower[:, :, :14].max()) == 0
+    assert torch.equal(grown(torch.ones(1, 9, 9), -3), torch.ones(1, 9, 9))
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from .progress import StepCounter
 from .schedule import noise_schedule
 from .solver import SOLVER_SEED, solve
 
+CALLS_A_STEP = 2  # of corrected, where a share of the noise is sought: a closer path for about twice the calls
 BEST_FOR_EDITS = 0.6  # of the values of preserve in benchmarks/edit_truth.py
 
 
@@ -151,19 +152,20 @@ def run_inversion_back(guidance: Guidance, inversion: Inversion, preserve: float
 
 
 def partly_inverted(
-    guidance: Guidance, opened: OpenLatent, sigmas: Tensor, noise: Tensor, share: float
+    guidance: Guidance, opened: OpenLatent, sigmas: Tensor, noise: Tensor, share: float, method: str
 ) -> tuple[Tensor, Work]:
     """Noise to start from, turned from what was drawn towards what the picture itself inverts to.
 
     Under the prompt alone, in a quarter of the steps, because more of them only find the same noise; but in two or
     three at least, or borders of tiles show in it. The mix is as strong as its parts (see ``core.noise.slerp``).
 
-    noise: [B, C, ...] as drawn
-    share: 0 (drawn, without a call) .. 1 (inverted)
+    noise:  [B, C, ...] as drawn
+    share:  0 (drawn, without a call) .. 1 (inverted)
+    method: one of ``core.inversion_methods.FOLLOWED``
     """
     if share == 0 or len(sigmas) < 2:
         return noise, Work()
-    settings = InversionSettings("multistep", 1, 0, False, {})
+    settings = InversionSettings(method, CALLS_A_STEP, 0, False, {})
     every = max(1, min(4, (len(sigmas) - 1) // 2))
     fewer = torch.cat([sigmas[:-1:every], sigmas[-1:]])
     found = invert_latent(replace(guidance, cfg=1.0), opened, fewer, settings)

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..core.fit import Borders, Fit, Size, apply_fit, fit_mask, plan_canvas, resize, undo_fit
+from ..core.inversion_methods import FOLLOWED
 from ..core.report import Report, Work
 from ..core.schedule import Measure, StepCount, StrengthSettings
 from ..core.tiles import TileGrid, plan_tiles, tile_report
@@ -26,7 +27,7 @@ class TiledRefine(io.ComfyNode):
             display_name="Upscale",
             category="img2img/sampling",
             search_aliases=["upscale", "ultimate sd upscale", "tiled diffusion", "hires fix", "tile", "multidiffusion"],
-            folded=["overlap", "match_colors", "split_at"],
+            folded=["overlap", "match_colors", "split_at", "inversion"],
             description="Enlarges a picture and repaints it at low strength for detail. All tiles are cut from one "
             "noised picture and blended at every step, so there are no seams and no repeated noise.",
             inputs=[
@@ -91,6 +92,14 @@ class TiledRefine(io.ComfyNode):
                     "detail.",
                 ),
                 *inputs.low_model(),
+                io.Combo.Input(
+                    "inversion",
+                    options=list(FOLLOWED),
+                    default=FOLLOWED[0],
+                    optional=True,
+                    tooltip="How the share of invert is found. multistep: a good path for few calls. corrected: a "
+                    "closer one for twice as many. exact, ddim: the fewest calls.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="image"), inputs.report()],
         )
@@ -121,25 +130,25 @@ class TiledRefine(io.ComfyNode):
         match_colors: str = "off",
         low_model: io.Model.Type | None = None,
         split_at: float = 0.875,
+        inversion: str = FOLLOWED[0],
     ) -> io.NodeOutput:
         report = Report(host.versions())
-        guidance = host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at)
         plan = host.plan_strength(model, StrengthSettings(scheduler, steps, strength, measure, step_count))
         chosen = host.Sampler.chosen(sampler_name, sampler)
         enlarged = _enlarged(image[..., :3], scale, upscale_model)
         laid = _lay_out(enlarged, host.vae_multiple(vae), host.canvas_multiple(model, vae), (tile, overlap))
         opened, area = laid.opened(model, vae, mask)
-        guidance = host.tiled(guidance, laid.grid)
-        start, inverting, invert = _start(guidance, opened, plan.sigmas, seed, 0.0 if area.kind == "none" else invert)
+        guidance = host.tiled(host.Guidance(model, positive, negative, cfg).with_low(low_model, split_at), laid.grid)
+        share = 0.0 if area.kind == "none" or low_model else invert  # no single model would find the way up
+        start, work = _start(guidance, opened, plan.sigmas, seed, (share, inversion))
         run = host.sample(guidance, chosen, plan.sigmas, start, area, host.Progress(model, plan.steps))
-        if match_colors != "off":
-            run = host.with_colors_of(opened, area, run, contrast=False)
+        run = run if match_colors == "off" else host.with_colors_of(opened, area, run, contrast=False)
         out = undo_fit(host.decode(vae, {"samples": run.samples}, laid.vae_tile), laid.canvas)
         facts = plan.describe(host.noise_schedule(model)) | tile_report(laid.grid, laid.unit)
-        facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind, "invert": invert}
-        work = inverting + run.work
-        facts |= {"match_colors": match_colors, "tile_evaluations": work.calls * len(laid.grid)}
-        text = report.text(work, **facts, **guidance.facts_of_parts(plan.sigmas))
+        facts |= {"sampler": chosen.label, "cfg": cfg, "seed": seed, "mask": area.kind, "match_colors": match_colors}
+        facts |= {"invert": share, "inversion_method": inversion}
+        facts |= {"tile_evaluations": (work + run.work).calls * len(laid.grid)}
+        text = report.text(work + run.work, **facts, **guidance.facts_of_parts(plan.sigmas))
         return io.NodeOutput(out, text, ui=host.before_after_panel(text, enlarged, out))
 
 
@@ -170,13 +179,14 @@ class LaidOut:
 
 
 def _start(
-    guidance: host.Guidance, opened: host.OpenLatent, sigmas: torch.Tensor, seed: int, invert: float
-) -> tuple[host.Start, Work, float]:
-    """The enlarged picture and the noise to start from, what finding a share of it by inversion took, and the share."""
-    share = invert if guidance.low is None else 0.0  # no single model would find the way up
-    drawn = host.draw_noise(opened.samples, seed)
-    noise, work = host.partly_inverted(guidance, opened, sigmas, drawn, share)
-    return host.Start(opened.samples, noise, opened.keys(seed)), work, share
+    guidance: host.Guidance, opened: host.OpenLatent, sigmas: torch.Tensor, seed: int, inverted: tuple[float, str]
+) -> tuple[host.Start, Work]:
+    """The enlarged picture and the noise to start from, and what finding a share of it by inversion took.
+
+    inverted: the share, and by which method
+    """
+    noise, work = host.partly_inverted(guidance, opened, sigmas, host.draw_noise(opened.samples, seed), *inverted)
+    return host.Start(opened.samples, noise, opened.keys(seed)), work
 
 
 def _lay_out(image: torch.Tensor, unit: int, multiple: int, sizes: tuple[int, int]) -> LaidOut:

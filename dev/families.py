@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import comfy.clip_vision
 import comfy.ldm.wan.vae
 import comfy.model_management
 import comfy.model_patcher
@@ -193,6 +194,18 @@ def _first_frame(family: Family, generator: torch.Generator, pictures: int) -> d
     return {"concat_latent_image": _randn(generator, 1, *family.shape), "concat_mask": mask}
 
 
+def _no_frames(family: Family, generator: torch.Generator, pictures: int) -> dict[str, Any]:
+    """No frame to start from: where the prompt says so, ComfyUI's own sampler takes a mask as well."""
+    return {"pooled_output": None, "concat_mask": torch.ones(1, 1, *family.shape[1:])}
+
+
+def _seen_first_frame(family: Family, generator: torch.Generator, pictures: int) -> dict[str, Any]:
+    """The same, seen by CLIP Vision as well."""
+    seen = comfy.clip_vision.Output()
+    seen["penultimate_hidden_states"] = _randn(generator, 1, 257, 1280)
+    return _first_frame(family, generator, pictures) | {"clip_vision_output": seen}
+
+
 def _rate(family: Family, generator: torch.Generator, pictures: int) -> dict[str, Any]:
     return _masked_tokens(family, generator, pictures) | {"frame_rate": 25}
 
@@ -237,6 +250,9 @@ ARCHITECTURES: dict[str, Family] = {
     "OmniGen2": Family("Omnigen2", shrunken.OMNIGEN, IMAGE, _omnigen),
     "HunyuanImage 2.1": Family("HunyuanImage21", shrunken.HUNYUAN_IMAGE, (64, 6, 8), guided=True),
     "Wan 2.1": Family("WAN21_T2V", shrunken.WAN, CLIP, clip=True),
+    "Wan 2.1 I2V": Family(
+        "WAN21_I2V", shrunken.WAN | {"model_type": "i2v", "in_dim": 36}, CLIP, _seen_first_frame, clip=True
+    ),
     "Wan 2.1 VACE": Family(
         "WAN21_Vace", shrunken.WAN | {"model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}, CLIP, clip=True
     ),
@@ -246,6 +262,7 @@ ARCHITECTURES: dict[str, Family] = {
     "HunyuanVideo I2V": Family(
         "HunyuanVideoI2V", shrunken.HUNYUAN | {"in_channels": 33}, CLIP, _hunyuan_i2v, clip=True, guided=True
     ),
+    "HunyuanVideo 1.5": Family("HunyuanVideo15", shrunken.HUNYUAN_15, (32, 3, 6, 8), _no_frames, clip=True),
     "LTXV": Family("LTXV", shrunken.LTXV, (128, 3, 6, 8), _rate, clip=True),
     "Mochi": Family("GenmoMochi", shrunken.MOCHI, (12, 3, 6, 8), _masked_tokens, clip=True),
     "Cosmos": Family("CosmosT2V", shrunken.COSMOS, CLIP, _rate, clip=True),

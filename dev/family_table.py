@@ -25,9 +25,10 @@ INTRODUCTION = """# What was tried on which models
 
 Written by `python -m nox -s families`, which runs every cell of the table on ComfyUI's own network of each family,
 shrunken, with random weights and the conditioning that the family is used with: chain and masks against ComfyUI's own
-KSampler bit for bit, variations alone against variations in a batch, inversions there and back, odd sizes, and so on
-(`dev/family_checks.py`). Random weights paint nothing: the table says that the arithmetic around a model is right, not
-how well a model paints.
+KSampler bit for bit, a second model for the low noise (Wan 2.2, a refiner) against the pair made by hand, variations
+alone against variations in a batch, edits of equal prompts that give the picture back, inversions there and back, odd
+sizes, and so on (`dev/family_checks.py`). Random weights paint nothing: the table says that the arithmetic around a
+model is right, not how well a model paints.
 
 A number is a refusal before the run, with the sentence below the table.
 """

@@ -235,6 +235,15 @@ HUNYUAN_IMAGE: dict[str, Any] = HUNYUAN | {
     "axes_dim": [8, 8],
     "vec_in_dim": None,
 }
+HUNYUAN_15: dict[str, Any] = HUNYUAN | {
+    "in_channels": 65,
+    "out_channels": 32,
+    "patch_size": [1, 1, 1],
+    "vec_in_dim": None,
+    "guidance_embed": False,
+    "use_cond_type_embedding": True,
+    "vision_in_dim": 8,
+}
 WAN: dict[str, Any] = {
     "image_model": "wan2.1",
     "model_type": "t2v",

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import comfy.controlnet
+import comfy.model_base
 import torch
+from comfy.model_base import BaseModel
 from comfy.sd import CLIP
 from torch import Tensor
 
@@ -47,6 +49,18 @@ def check_frames(name: str, entries: Sequence[dict[str, Any]], noise: Tensor) ->
                 f"{name}: it carries a clip of {beside.shape[2]} latent frames, but latent has {noise.shape[2]}; set "
                 f"the same length in the image-to-video node and in the latent"
             )
+
+
+def with_own_mask(entry: dict[str, Any], model: BaseModel, noise: Tensor) -> dict[str, Any]:
+    """An entry of a prompt for HunyuanVideo 1.5, which says that it was given no frames; for other models as it is.
+
+    Without them, ComfyUI takes the mask of the run, in all its channels, for the one that says which frames are given.
+
+    noise: [B, C, T, H, W] of the run
+    """
+    if "concat_mask" in entry or not isinstance(model, comfy.model_base.HunyuanVideo15):
+        return entry
+    return entry | {"concat_mask": torch.ones_like(noise[:, :1])}
 
 
 def on_device(entry: dict[str, Any], device: torch.device) -> dict[str, Any]:

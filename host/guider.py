@@ -15,7 +15,7 @@ from torch import Tensor
 from ..core.conditioning import Conditioning, prompt_of_pictures
 from ..core.kept import Kept
 from ..core.schedule import split_sigmas
-from .conditioning import check_frames, control_of_pictures, on_device, resolve_prompts
+from .conditioning import check_frames, control_of_pictures, on_device, resolve_prompts, with_own_mask
 from .latent import latent_space
 from .model import is_guidance_distilled
 from .schedule import model_sampling, noise_schedule
@@ -128,6 +128,7 @@ class CountingGuider(comfy.samplers.CFGGuider):
         """One run from this noise; ValueError where a prompt carries a clip of another length."""
         for name, prompt in self.original_conds.items():
             check_frames(name, prompt, noise)
+            self.original_conds[name] = [with_own_mask(entry, self.model_patcher.model, noise) for entry in prompt]
         return super().sample(noise, *arguments, **more)
 
     def predict_noise(

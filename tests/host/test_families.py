@@ -273,6 +273,18 @@ def hard_mask(pictures=1, side=None):
     return mask
 
 
+def test_a_mask_on_hunyuan_video_1_5_is_no_mask_of_given_frames(nodes, models):
+    """ComfyUI takes it for one where the prompt has none, and fails: here it is as if the prompt said so."""
+    family, model = ARCHITECTURES["HunyuanVideo 1.5"], models("HunyuanVideo 1.5")
+    latent, said = family.latent(), (family.prompt(1), family.prompt(2))
+    unsaid = [[[embedding, {"pooled_output": None}]] for ((embedding, _),) in said]
+    mask = torch.zeros(1, 6, 8)
+    mask[..., 4:] = 1
+    how = (latent, sigmas_of(nodes, model), 3.0, "euler", SEED, mask)
+    one, other = (nodes["Img2ImgGuidedSampler"].execute(model, *each, *how).args[0] for each in (said, unsaid))
+    assert torch.equal(one["samples"], other["samples"])
+
+
 def test_two_pictures_of_a_model_with_frames_keep_a_mask_each(nodes, models):
     family, model = ARCHITECTURES["Qwen-Image"], models("Qwen-Image")
     latent, prompts = family.latent(2), (family.prompt(1), family.prompt(2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import comfy.model_base
@@ -62,8 +63,9 @@ class _ThinkingModel:
 
     def __init__(self, masked: Any, how: _Thinking, levels: list[float], like: Tensor) -> None:
         self._masked, self._how, self._levels = masked, how, levels
+        steps = [step for step in pairwise(reversed(levels)) if step[1] > 0]
         self._noises = [
-            StepNoise(like.shape, how.keys, like.device, f"thinking {number}") for number in range(how.rounds)
+            StepNoise(like.shape, how.keys, like.device, f"thinking {number}", steps) for number in range(how.rounds)
         ]
 
     def __getattr__(self, name: str) -> Any:

@@ -182,6 +182,18 @@ def test_inversion_sends_and_waits_no_more_than_stock(method, gpu_only):
             assert all(a <= b for a, b in zip(ours, limit, strict=True)), (up, down, limit)
 
 
+def test_thinking_reads_the_level_once_a_step_and_sends_nothing_of_its_own():
+    """It asks the model twice, so twice what the model is sent; at which level, only the sampler knows."""
+    with world() as made:
+        mask = (made.mask > 0.5).float()
+        copies, waits = stock(made, mask=mask)
+        ours = per_step(
+            lambda steps: made.call("Img2ImgGuidedSampler", sigmas=sigmas(made, steps), mask=mask, cfg=4.0, think=1)
+        )
+        assert ours[0] <= 2 * copies
+        assert ours[1] <= waits + 1
+
+
 def test_a_scheduled_prompt_is_waited_for_once_a_step_however_many_parts_it_has():
     with world() as made:
         plain, early = random_conditioning(1, WIDTH), made.call("Img2ImgPromptSchedule", blend=1.0)[0]

@@ -90,6 +90,12 @@ def lines_of(grid: TileGrid, side: int) -> set[int]:
 
 def hardness(pictures: torch.Tensor, lines: set[int]) -> float:
     """Mean gradient across lines over that across all other cell borders, down and across together."""
+    line, other = gradients(pictures, lines)
+    return line / other
+
+
+def gradients(pictures: torch.Tensor, lines: set[int]) -> tuple[float, float]:
+    """Mean gradient across lines and across all other cell borders, down and across together."""
     side = pictures.shape[1]
     others = set(range(CELL, side, CELL)) - lines
     across, down = (pictures.diff(dim=axis).abs().double() for axis in (2, 1))
@@ -98,7 +104,7 @@ def hardness(pictures: torch.Tensor, lines: set[int]) -> float:
         at = [line - 1 for line in sorted(which)]
         return float(across[:, :, at].mean() + down[:, at].mean())
 
-    return mean(lines) / mean(others)
+    return mean(lines), mean(others)
 
 
 def memory(setting: Setting) -> None:

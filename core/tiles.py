@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -25,19 +26,26 @@ class TileGrid:
 
     size:    (height, width) of a tile
     tops, lefts: their first rows and columns; every row of tiles has every column
-    overlap: how far neighbors reach into each other at least
     """
 
     size: tuple[int, int]
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
-    overlap: int
 
     def __len__(self) -> int:
         return len(self.tops) * len(self.lefts)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return ((top, left) for top in self.tops for left in self.lefts)
+
+    @property
+    def overlap(self) -> tuple[int, int]:
+        """How far neighbors reach into each other at least, down and across; 0 where there are none."""
+
+        def least(side: int, starts: tuple[int, ...]) -> int:
+            return min((side - (after - before) for before, after in pairwise(starts)), default=0)
+
+        return least(self.size[0], self.tops), least(self.size[1], self.lefts)
 
     def groups(self, at_once: int) -> list[Offsets]:
         """The offsets of all tiles in order, so many together; the last group may be smaller."""
@@ -47,7 +55,7 @@ class TileGrid:
     def scaled(self, factor: int) -> TileGrid:
         """The same grid on a plane whose sides are so many times as long."""
         tops, lefts = (tuple(start * factor for start in starts) for starts in (self.tops, self.lefts))
-        return TileGrid((self.size[0] * factor, self.size[1] * factor), tops, lefts, self.overlap * factor)
+        return TileGrid((self.size[0] * factor, self.size[1] * factor), tops, lefts)
 
     def cut(self, plane: Tensor, offset: tuple[int, int]) -> Tensor:
         """The tile of a tensor [..., H, W] at an offset, as a view."""
@@ -72,7 +80,7 @@ def plan_tiles(height: int, width: int, tile: int, overlap: int) -> TileGrid:
             f"overlap is {overlap}, but a tile is {tile}: make it smaller than the tile; an eighth of it is a good one"
         )
     tops, lefts = (_starts(length, min(tile, length), overlap) for length in (height, width))
-    return TileGrid((min(tile, height), min(tile, width)), tops, lefts, overlap)
+    return TileGrid((min(tile, height), min(tile, width)), tops, lefts)
 
 
 def _starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
@@ -94,17 +102,21 @@ def plan_vae_tiles(height: int, width: int, tile: int, unit: int) -> TileGrid:
 
 
 def tile_weight(grid: TileGrid, like: Tensor) -> Tensor:
-    """How much a tile counts at each of its pixels: 1 in the middle, falling smoothly over the overlap; [h, w]."""
+    """How much a tile counts at each of its pixels: 1 in the middle, falling smoothly over the overlap; [h, w].
 
-    def ramp(length: int) -> Tensor:
-        reach = min(grid.overlap, length // 2)
+    Over all that the plan lets neighbors share, which is often more than was asked for.
+    """
+
+    def ramp(length: int, overlap: int) -> Tensor:
+        reach = min(overlap, length // 2)
         weight = torch.ones(length)
         rising = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(reach) + 0.5) / max(1, reach))
         weight[:reach] = rising
         weight[length - reach :] = rising.flip(0)
         return weight
 
-    return (ramp(grid.size[0])[:, None] * ramp(grid.size[1])).to(like)
+    down, across = map(ramp, grid.size, grid.overlap)
+    return (down[:, None] * across).to(like)
 
 
 def blend_tiles(

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..core.conditioning import Conditioning, conditioning_digest
 from ..core.inversion import Denoise, Inversion
 from ..core.inversion_methods import Ascent, Walk, invert, method_named, run_back
-from ..core.noise import NoisedRecord, StepNoise, digest, slerp
+from ..core.mixed_noise import mixed_noise
+from ..core.noise import NoisedRecord, StepNoise, digest
 from ..core.null_text import NullTextInversion
 from ..core.report import Work
 from ..core.verdict import Residual
@@ -156,8 +157,8 @@ def partly_inverted(
 ) -> tuple[Tensor, Work]:
     """Noise to start from, turned from what was drawn towards what the picture itself inverts to.
 
-    Under the prompt alone, in a quarter of the steps, because more of them only find the same noise; but in two or
-    three at least, or borders of tiles show in it. The mix is as strong as its parts (see ``core.noise.slerp``).
+    Under the prompt alone, in two steps, because more of them only find the same noise, and in one borders of tiles
+    show. For the mix see ``core.mixed_noise``.
 
     noise:  [B, C, ...] as drawn
     share:  0 (drawn, without a call) .. 1 (inverted)
@@ -166,11 +167,11 @@ def partly_inverted(
     if share == 0 or len(sigmas) < 2:
         return noise, Work()
     settings = InversionSettings(method, CALLS_A_STEP, 0, False, {})
-    every = max(1, min(4, (len(sigmas) - 1) // 2))
-    fewer = torch.cat([sigmas[:-1:every], sigmas[-1:]])
+    middle = (len(sigmas) - 1) // 2
+    fewer = sigmas[[0, middle, -1]] if middle else sigmas
     found = invert_latent(replace(guidance, cfg=1.0), opened, fewer, settings)
     inverted = noise_of(guidance.model, found.inversion.state.float(), float(sigmas[0]), opened.samples).to(noise)
-    return torch.stack([slerp(*pair, share) for pair in zip(noise, inverted, strict=True)]), found.work
+    return torch.stack([mixed_noise(*pair, share) for pair in zip(noise, inverted, strict=True)]), found.work
 
 
 def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion) -> tuple[Latent, FixedNoise]:

@@ -75,14 +75,14 @@ class TiledRefine(io.ComfyNode):
                 inputs.sampler(),
                 io.Float.Input(
                     "invert",
-                    default=0.5,
+                    default=1.0,
                     min=0.0,
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for a "
-                    "quarter more calls, without guidance. 0: all of it is drawn. Higher keeps more of what the "
-                    "picture was, also at high strength; 1 adds the least detail.",
+                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for three "
+                    "more calls, without guidance. 0: all of it is drawn. Higher keeps more of what the picture was, "
+                    "also at high strength; the detail that it lacks is always drawn.",
                 ),
                 io.Combo.Input(
                     "match_colors",
@@ -126,7 +126,7 @@ class TiledRefine(io.ComfyNode):
         measure: Measure = "timestep",
         step_count: StepCount = "exact",
         sampler: io.Sampler.Type | None = None,
-        invert: float = 0.5,
+        invert: float = 1.0,
         match_colors: str = "off",
         low_model: io.Model.Type | None = None,
         split_at: float = 0.875,

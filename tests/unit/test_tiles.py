@@ -63,6 +63,19 @@ def test_tiles_that_disagree_fade_into_each_other():
     assert float(out[-1]) == len(grid) - 1
 
 
+@pytest.mark.parametrize(("length", "shared"), [(36, 4), (30, 10), (20, 0)])
+def test_tiles_fade_over_all_that_they_share(length, shared):
+    """Four cells were asked for; the plan gives more where tiles do not fit exactly."""
+    grid = plan_tiles(20, length, 20, 4)
+    assert grid.overlap == (0, shared)
+    weight = tile_weight(grid, torch.zeros(1))
+    row = weight[10]
+    assert bool((row[:shared].diff() > 0).all())
+    assert torch.equal(row[shared : 20 - shared], torch.ones(20 - 2 * shared))
+    inside = total_weight(grid, weight, 20, length)[:, shared : length - shared]
+    assert torch.allclose(inside, torch.ones(1))  # what one tile loses, the next one gains
+
+
 def test_neighbors_see_the_same_noise_where_they_overlap():
     noise = torch.randn(1, 4, 48, 48)
     grid = plan_tiles(48, 48, 32, 16)

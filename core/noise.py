@@ -32,6 +32,7 @@ class NoisedRecord:
     state:  the samples in the model's own space where a run was left part-way, None for freshly noised ones
     inverted: the noise was not drawn but found, and the picture is in it
     space:  the name of the latent space that the model works in, empty where it is not known
+    refusal: why no sampler can go on from it, and the way out; empty where samplers can
     """
 
     clean: Tensor
@@ -41,6 +42,7 @@ class NoisedRecord:
     state: Tensor | None = None
     inverted: bool = False
     space: str = ""
+    refusal: str = ""
 
 
 def digest(tensor: Tensor) -> str:

@@ -36,6 +36,10 @@ from .progress import StepCounter
 from .schedule import noise_schedule
 from .solver import SOLVER_SEED, solve
 
+NOT_IN_NOISE = (
+    "method {method} keeps the picture in what it recorded for each step, and not in its noise; connect the inversion "
+    "to Inversion Sampler, or set method to multistep in Invert to Noise, whose noise other samplers can go on from"
+)
 CALLS_A_STEP = 2  # of corrected, where a share of the noise is sought: a closer path for about twice the calls
 BEST_FOR_EDITS = 0.6  # of the values of preserve in benchmarks/edit_truth.py
 
@@ -175,15 +179,19 @@ def partly_inverted(
 
 
 def inverted_noise(model: ModelPatcher, latent: Latent, inversion: Inversion) -> tuple[Latent, FixedNoise]:
-    """The noise of an inversion as a LATENT and as a NOISE, for samplers that know nothing of inversions."""
+    """The noise of an inversion as a LATENT and as a NOISE, for samplers that know nothing of inversions.
+
+    Where the picture is not in its noise (``has_path``), both say so to who would sample them.
+    """
     if len(inversion.sigmas) == 0:
         return latent, FixedNoise(torch.zeros_like(inversion.clean), SOLVER_SEED)
     first, state = float(inversion.sigmas[0]), inversion.state.float()
     samples, noise = samples_of(model, state, first), noise_of(model, state, first)
+    refusal = "" if method_named(inversion.method).has_path else NOT_IN_NOISE.format(method=inversion.method)
     record = NoisedRecord(
-        inversion.clean, noise, first, digest(samples), state, inverted=True, space=latent_space(model)
+        inversion.clean, noise, first, digest(samples), state, inverted=True, space=latent_space(model), refusal=refusal
     )
-    return close_latent(latent, samples, record), FixedNoise(noise, SOLVER_SEED)
+    return close_latent(latent, samples, record), FixedNoise(noise, SOLVER_SEED, refusal)
 
 
 def inversion_steps(model: ModelPatcher, inversion: Inversion, count: int) -> Tensor:

@@ -36,14 +36,20 @@ def clip_noise(model: ModelPatcher, opened: OpenLatent, seed: int, kind: FrameNo
 
 
 class FixedNoise:
-    """A NOISE that gives back noise already drawn, for stock sampler nodes."""
+    """A NOISE that gives back noise already drawn, for stock sampler nodes.
 
-    def __init__(self, noise: Tensor, seed: int) -> None:
+    refusal: why it cannot be used, where it cannot
+    """
+
+    def __init__(self, noise: Tensor, seed: int, refusal: str = "") -> None:
         self.noise = noise
         self.seed = seed
+        self.refusal = refusal
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
-        """The recorded noise; raises ValueError where the latent has another shape."""
+        """The recorded noise; raises ValueError where the latent has another shape, or where it is of no use."""
+        if self.refusal:
+            raise ValueError(f"noise: {self.refusal}")
         samples = input_latent["samples"]
         if samples.shape != self.noise.shape:
             raise ValueError(

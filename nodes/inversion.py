@@ -48,16 +48,17 @@ class DDIMInvert(io.ComfyNode):
                 inputs.scheduler(),
                 inputs.steps(50),
                 inputs.strength(
-                    0.8,
-                    "How far back to walk: 1 goes all the way to pure noise and leaves most room for change, 0.8 suits "
-                    "most edits, 0 does nothing.",
+                    1.0,
+                    "How far back to walk: 1 goes all the way to pure noise and leaves most room for change, lower "
+                    "keeps more of the picture, 0 does nothing.",
                 ),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
-                    tooltip="corrected: a good path at some cost. exact: gives the picture back to rounding, but is "
-                    "poor to edit from. pinned: remembers what each step misses. noise_maps: remembers noise for every "
-                    "step, for good edits at few calls. multistep: comes back well for few calls. ddim: plain.",
+                    default="noise_maps",
+                    tooltip="noise_maps: the best edits, for few calls; only Inversion Sampler can go on from it. "
+                    "multistep: comes back well for few calls. corrected: a good path at some cost. exact: comes back "
+                    "to rounding, but is poor to edit from. pinned: remembers what each step misses. ddim: plain.",
                 ),
                 io.Int.Input(
                     "corrector_steps",
@@ -120,7 +121,9 @@ class DDIMInvert(io.ComfyNode):
         settings = host.InversionSettings(method, corrector_steps, seed, keep_trajectory, asked)
         found = host.invert_latent(guidance, host.open_clean_latent(model, latent), sigmas, settings)
         judged = _judged(guidance, found, grade)
-        facts = asked | {"corrector_steps": corrector_steps, "sigmas": sigmas} | _identity(guidance, found) | judged
+        goes_on = "any sampler that draws no noise" if METHODS[method].has_path else "Inversion Sampler alone"
+        facts = asked | {"corrector_steps": corrector_steps, "sigmas": sigmas, "goes_on_with": goes_on}
+        facts |= _identity(guidance, found) | judged
         text = report.text(found.work, **facts)
         shown = host.panel(inputs.INVERSION_PANEL, text, **judged)
         noise = host.inverted_noise(model, latent, found.inversion)

@@ -97,7 +97,7 @@ def sample_latent(
     area = host.run_mask(opened.mask, opened.samples.shape)
     start, started_from = choose_start(guidance.model, opened, sigmas, seed, add_noise)
     if opened.record is not None and opened.record.inverted and add_noise != "enable":
-        _check_keeps_noise(sampler)
+        _check_inverted(opened.record, sampler)
     progress = host.Progress(guidance.model, len(sigmas) - 1)
     run = host.sample(guidance, sampler, sigmas, start, area, progress, think)
     facts = {
@@ -168,8 +168,10 @@ def _check_space(model: io.Model.Type, record: NoisedRecord | None) -> None:
         )
 
 
-def _check_keeps_noise(sampler: host.Sampler) -> None:
-    """Raise ValueError for a sampler that an inverted picture would not survive."""
+def _check_inverted(record: NoisedRecord, sampler: host.Sampler) -> None:
+    """Raise ValueError where an inverted picture is not in its noise, or would not survive the sampler."""
+    if record.refusal:
+        raise ValueError(f"latent: {record.refusal}")
     if sampler.draws_noise:
         raise ValueError(
             f"sampler_name or sampler: {sampler.label} throws noise away and draws new noise at each step, but in the "

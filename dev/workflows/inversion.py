@@ -20,7 +20,7 @@ def invert_and_reconstruct(graph: Graph) -> None:
     described, negative = _source_prompt(graph, checkpoint["CLIP"], width=260)
     graph.below("Invert")
     latent = parts.encoded(graph, source.image, checkpoint)
-    inverted = _inverted(graph, checkpoint, latent, described, strength=1.0, grade=True)
+    inverted = _inverted(graph, checkpoint, latent, described, method="corrected", grade=True)
     graph.column("Sample", 250)
     same = graph.add(
         "Img2ImgInversionSampler",
@@ -50,7 +50,7 @@ def watch_inversion(graph: Graph) -> None:
     described = _shown(graph, checkpoint["CLIP"])
     graph.column("Invert", 310)
     latent = parts.encoded(graph, source.image, checkpoint)
-    inverted = _inverted(graph, checkpoint, latent, described, strength=1.0, keep_trajectory=True)
+    inverted = _inverted(graph, checkpoint, latent, described, method="corrected", keep_trajectory=True)
     graph.column("Result", 400)
     seen = graph.add("Img2ImgInversionSteps", model=checkpoint["MODEL"], inversion=inverted["inversion"], count=6)
     decoded = graph.add("VAEDecode", samples=seen["steps"], vae=checkpoint["VAE"])["IMAGE"]
@@ -68,7 +68,7 @@ def edit_by_inversion(graph: Graph) -> None:
     graph.below("Encode")
     latent = parts.encoded(graph, source.image, checkpoint)
     graph.column("Invert", 310)
-    inverted = _inverted(graph, checkpoint, latent, described)
+    inverted = _inverted(graph, checkpoint, latent, described, method="corrected", strength=0.8)
     graph.below("Sample")
     edited = _edited(graph, checkpoint["MODEL"], inverted["inversion"], wanted, negative, cfg=4.0)
     saved = _result(graph, edited, checkpoint["VAE"], source, "edit_by_inversion")
@@ -83,7 +83,7 @@ def null_text(graph: Graph) -> None:
     wanted = _edit_prompt(graph, checkpoint["CLIP"], EDITED)
     graph.column("Invert", 260)
     latent = parts.encoded(graph, source.image, checkpoint)
-    inverted = _inverted(graph, checkpoint, latent, described, method="ddim", keep_trajectory=True)
+    inverted = _inverted(graph, checkpoint, latent, described, method="ddim", strength=0.8, keep_trajectory=True)
     graph.column("Tune it for high cfg", 250)
     held = graph.add(
         "Img2ImgNullTextOptimize",

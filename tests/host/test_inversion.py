@@ -118,6 +118,25 @@ def test_samplers_that_draw_noise_are_refused_with_the_reason(nodes, models, inv
         nodes["Img2ImgGuidedSampler"].execute(model, PROMPT, NEGATIVE, noise, sigmas, 1.0, sampler, 0)
 
 
+@pytest.mark.parametrize("strength", [0.6, 1.0])
+def test_a_noise_without_the_picture_is_refused_with_the_way_out(nodes, models, invert, strength):
+    """The default method's: what it recorded for each step is known to Inversion Sampler alone."""
+    model = models["flow"]
+    latent = picture(model)
+    _, samples, noise, sigmas, report = invert(model, latent, "noise_maps", steps=2, strength=strength)
+    way_out = "method noise_maps .* connect the inversion to Inversion Sampler, or set method to multistep"
+    with pytest.raises(ValueError, match=f"latent: {way_out}"):
+        nodes["Img2ImgGuidedSampler"].execute(model, PROMPT, NEGATIVE, samples, sigmas, 1.0, "euler", 0)
+    guider = CFGGuider.execute(model, PROMPT, NEGATIVE, 1.0).args[0]
+    with pytest.raises(ValueError, match=f"noise: {way_out}"):
+        SamplerCustomAdvanced.execute(noise, guider, KSamplerSelect.execute("euler").args[0], sigmas, latent)
+    assert json.loads(report)["goes_on_with"] == "Inversion Sampler alone"
+    anew = nodes["Img2ImgGuidedSampler"].execute(
+        model, PROMPT, NEGATIVE, samples, sigmas, 1.0, "euler", 0, add_noise="enable"
+    )
+    assert torch.isfinite(anew.args[0]["samples"]).all()
+
+
 def test_exact_comes_back_under_guidance_too(models, invert, back):
     model = models["eps"]
     latent = picture(model)

@@ -19,6 +19,9 @@ from typing import Any
 
 import torch
 
+from ..core.edit import noised
+from ..core.inversion import Denoise
+from ..core.metrics import intersection_over_union
 from ..dev import pack
 from . import reader, side_by_side, world
 
@@ -26,6 +29,7 @@ TABLE = Path(__file__).with_suffix(".md")
 FAMILIES = ("eps", "flow")
 STEPS, CFG = 10, 3.0
 TUNED_ON, UNSEEN, PAIRS = 0, 83_000, 62_000  # the held-out scenes to begin with
+THRESHOLD, WELL_FOUND, DIFFEDIT_NOISES = 0.4, 0.6, 10
 SWEPT = (1.0, 1.5, 2.0, 3.0, 5.0)
 WORDS, STOCK, FLIPPED = "Edit by Words", "stock KSampler", "stock FlipSigmas, euler"
 
@@ -67,8 +71,8 @@ WAYS = (
     replace(BY_WORDS, find=True), replace(BY_WORDS, restore=True),
 )  # fmt: skip
 GUIDED = (
-    Way("SDEdit", 0.6), Way("ddim", 0.8), Way("multistep", 0.8), Way("pinned", 0.8, preserve=0.6), DEFAULT, CHEAP,
-    BY_WORDS,
+    Way("SDEdit", 0.6), Way("ddim", 0.8), Way("corrected", 0.8), Way("multistep", 0.8), Way("exact", 0.8),
+    Way("pinned", 0.8, preserve=0.6), DEFAULT, CHEAP, BY_WORDS,
 )  # fmt: skip
 CHOSEN = (DEFAULT, CHEAP, BY_WORDS, replace(BY_WORDS, restore=True))
 UNEDITED = (DEFAULT, CHEAP, BY_WORDS, replace(BY_WORDS, cfg=4.0))
@@ -116,6 +120,54 @@ class Trial:
             latents.append(run.get(way.method, self._inverted)(way, latent, source, said[1], world.SEED + start))
         pictures = torch.cat([self.toy.vae.decode(latent["samples"]) for latent in latents]).clamp(0, 1)
         return pictures, self.asked / len(self.latents)
+
+    def found(self, find: Callable[[Any, Any, Any, int], torch.Tensor]) -> tuple[torch.Tensor, float]:
+        """Masks of the edits by a way to find them, MASK, and how often the model looked at each picture."""
+        self.asked, found = 0, []
+        for start in range(0, len(self.latents), world.BATCH):
+            some = slice(start, start + world.BATCH)
+            source, target = (
+                world.prompts(self.toy.clip, scenes[some]) for scenes in (self.edits.sources, self.edits.targets)
+            )
+            found.append(find({"samples": self.latents[some]}, source, target, world.SEED + start))
+        return torch.cat(found), self.asked / len(self.latents)
+
+    def mask_by_words(self, latent: Any, source: Any, target: Any, seed: int) -> torch.Tensor:
+        """Mask by Words at its default threshold."""
+        return self.toy.nodes["Img2ImgPromptMask"].execute(
+            self.model, source, target, latent, "normal", seed, threshold=THRESHOLD
+        )[0]  # fmt: skip
+
+    def mask_shown(self, latent: Any, source: Any, target: Any, seed: int) -> torch.Tensor:
+        """What Edit by Words shows of where it changed the picture."""
+        return self.toy.nodes["Img2ImgPromptEdit"].execute(
+            self.model, source, target, self.toy.empty, latent, "simple", BY_WORDS.steps, BY_WORDS.strength,
+            BY_WORDS.cfg, 1.0, seed, find_mask="show", threshold=THRESHOLD,
+        )[1]  # fmt: skip
+
+    def mask_by_diffedit(self, latent: Any, source: Any, target: Any, seed: int) -> torch.Tensor:
+        """DiffEdit (arXiv:2210.11427, section 3.2): the mean difference of both prompts' answers at half strength.
+
+        It is clipped at three times its own mean, and cut at a half of that.
+        """
+        from .. import host  # only now, when the pack is loaded: it imports ComfyUI
+
+        sigmas = self.toy.nodes["StrengthScheduler"].execute(self.model, "normal", STEPS, 0.5)[0]
+        sigma, flow = float(sigmas[0]), host.noise_schedule(self.model).flow
+        generator = torch.Generator().manual_seed(seed)
+        noises = [torch.randn(latent["samples"].shape, generator=generator) for _ in range(DIFFEDIT_NOISES)]
+
+        def ask(denoise: Denoise, x: torch.Tensor) -> list[torch.Tensor]:
+            return [denoise(noised(x, noise, sigma, flow), sigma) for noise in noises]
+
+        seen = [
+            host.solve(host.Guidance(self.model, prompt, self.toy.empty, 1.0), sigmas, latent["samples"], ask).result
+            for prompt in (source, target)
+        ]
+        apart = torch.stack([(a - b).abs().mean(1, keepdim=True) for a, b in zip(*seen, strict=True)]).mean(0)
+        share = (apart / (3 * apart.mean((1, 2, 3), keepdim=True)).clamp_min(1e-12)).clamp(0, 1)
+        size = self.edits.same.shape[1:]
+        return torch.nn.functional.interpolate((share >= 0.5).to(share), size, mode="nearest")[:, 0].cpu()
 
     def _sdedit(self, way: Way, latent: Any, source: Any, target: Any, seed: int) -> Any:
         sigmas = self.toy.nodes["StrengthScheduler"].execute(
@@ -210,33 +262,88 @@ def table(title: str, trial: Trial, ways: Sequence[Way], judge: reader.Reader) -
         yield row(way, trial.edits.score(judge, pictures), asked)
 
 
-def unedited(toy: world.Toy, judge: reader.Reader, count: int) -> Iterator[str]:
+def unedited(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
     """The same caption as source and as target: how far the picture moves, in dB to its own latent's picture."""
-    trial = Trial(toy, world.Edits(count, UNSEEN, attributes=0), judge)
+    trial = Trial(toy, world.Edits(few, UNSEEN, attributes=0), judge)
     still = toy.vae.decode(trial.latents)
     yield (
-        f"{SECTION}Nothing asked for, {count} scenes, {toy.family}\n\n"
+        f"{SECTION}Nothing asked for, {few} scenes, {toy.family}\n\n"
         f"The same caption twice; PSNR to the picture as the autoencoder gives it back.\n\n"
         f"| way | strength | cfg | PSNR, dB | evaluations |\n{'| --- ' * 5}|\n"
     )
     for way in UNEDITED:
         pictures, asked = trial.pictures(way)
-        mean = sum(world.decibels(a, b) for a, b in zip(pictures, still.clamp(0, 1), strict=True)) / count
+        mean = sum(world.decibels(a, b) for a, b in zip(pictures, still.clamp(0, 1), strict=True)) / few
         yield f"| {way.name()} | {way.strength:g} | {way.cfg:g} | {mean:.1f} | {asked:.3g} |\n"
 
 
-def page(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
-    """All the tables of a family, piece by piece. count: edits of the first one; few: of the others."""
-    unseen, swept = world.Edits(count, UNSEEN), world.Edits(few, TUNED_ON)
-    pairs, unsaid = world.Edits(few, PAIRS, attributes=2), world.Edits(few, UNSEEN)
-    yield HEAD.format(steps=STEPS)
-    yield from table(f"{count} edits that nothing was tuned on", Trial(toy, unseen, judge), CHOSEN, judge)
-    yield from table(f"Every way, {few} of them", Trial(toy, world.Edits(few, UNSEEN), judge), WAYS, judge)
-    yield from table(f"Two attributes at once, {few} edits", Trial(toy, pairs, judge), CHOSEN, judge)
-    yield from table(f"Without a source prompt, {few} edits", Trial(toy, unsaid, judge, said=False), CHOSEN[:3], judge)
-    yield from unedited(toy, judge, few)
+def masks(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    """How well the places of local edits are found, beside the recipe that DiffEdit was published with."""
+    edits = world.Edits(count, UNSEEN, only=world.LOCAL)
+    trial = Trial(toy, edits, judge)
+    yield (
+        f"{SECTION}Found masks, {len(edits.edits)} local edits that nothing was tuned on, {toy.family}\n\n"
+        f"Intersection over union with the pixels that change in the truth, a mask's pixel counting from a half on; in "
+        f"the mean, and for how many edits it is {WELL_FOUND:g} and more.\n\n"
+        f"| way | overlap | {WELL_FOUND:g} and more | evaluations |\n{'| --- ' * 4}|\n"
+    )
+    ways = {"Mask by Words": trial.mask_by_words, "Edit by Words, find_mask show": trial.mask_shown}
+    for name, find in (ways | {f"DiffEdit, {DIFFEDIT_NOISES} noises": trial.mask_by_diffedit}).items():
+        found, asked = trial.found(find)
+        overlap = intersection_over_union(found >= 0.5, ~edits.same)
+        well = (overlap >= WELL_FOUND).double().mean()
+        yield f"| {name} | {overlap.mean():.2f} | {well:.0%} | {asked:.3g} |\n"
+
+
+def _unseen(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    trial = Trial(toy, world.Edits(count, UNSEEN), judge)
+    return table(f"{count} edits that nothing was tuned on", trial, CHOSEN, judge)
+
+
+def _every_way(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    return table(f"Every way, {few} of them", Trial(toy, world.Edits(few, UNSEEN), judge), WAYS, judge)
+
+
+def _pairs(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    trial = Trial(toy, world.Edits(few, PAIRS, attributes=2), judge)
+    return table(f"Two attributes at once, {few} edits", trial, CHOSEN, judge)
+
+
+def _unsaid(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    trial = Trial(toy, world.Edits(few, UNSEEN), judge, said=False)
+    return table(f"Without a source prompt, {few} edits", trial, CHOSEN[:3], judge)
+
+
+def _guidance(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    trial = Trial(toy, world.Edits(few, TUNED_ON), judge)
     ways = [replace(way, cfg=cfg) for way in GUIDED for cfg in SWEPT]
-    yield from table(f"Guidance, {few} edits that methods were tuned on", Trial(toy, swept, judge), ways, judge)
+    return table(f"Guidance, {few} edits that methods were tuned on", trial, ways, judge)
+
+
+TABLES: dict[str, Callable[[world.Toy, reader.Reader, int, int], Iterator[str]]] = {
+    "unseen": _unseen,
+    "every": _every_way,
+    "pairs": _pairs,
+    "unsaid": _unsaid,
+    "unedited": unedited,
+    "masks": masks,
+    "guidance": _guidance,
+}
+"""What makes the tables of a family, line by line: (toy, reader, edits of the large tables, edits of the others)."""
+
+
+def page(toy: world.Toy, judge: reader.Reader, chosen: argparse.Namespace) -> Iterator[str]:
+    """The tables of a family, piece by piece."""
+    yield HEAD.format(steps=STEPS)
+    for name in chosen.tables:
+        yield from TABLES[name](toy, judge, chosen.edits, chosen.few)
+
+
+def updated(page: str, found: str) -> str:
+    """A page with the tables that were measured anew in the place of those before, by their titles; new ones last."""
+    (head, *before), (_, *after) = page.split(SECTION), found.split(SECTION)
+    tables = {section.partition("\n")[0]: section for section in (*before, *after)}
+    return SECTION.join(part.rstrip() + "\n" for part in (head, *tables.values()))
 
 
 def woven(pages: Sequence[str]) -> str:
@@ -251,6 +358,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edits", type=int, default=100, help="of the first tables")
     parser.add_argument("--few", type=int, default=25, help="edits of the others")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="only these; others stay")
     parser.add_argument("--family", choices=FAMILIES, help="only this one, which is printed and not written")
     parser.add_argument("--print-only", action="store_true", help=f"leave {TABLE.name} as it is")
     chosen = parser.parse_args()
@@ -259,13 +367,15 @@ def main() -> None:
         toy = world.Toy(pack.load(), chosen.family or FAMILIES[0])
         judge = reader.load(toy.vae)  # fitted once, before there are several processes
         if chosen.family:
-            for piece in page(toy, judge, chosen.edits, chosen.few):
+            for piece in page(toy, judge, chosen):
                 print(piece, end="", flush=True)
             return
-    counts = ["--edits", str(chosen.edits), "--few", str(chosen.few)]
+    counts = ["--edits", str(chosen.edits), "--few", str(chosen.few), "--tables", *chosen.tables]
+    before = TABLE.read_text(encoding="utf-8") if len(chosen.tables) < len(TABLES) else ""
     pages: dict[str, str] = dict.fromkeys(FAMILIES, "")
     for family, line in side_by_side.lines("edit_truth", {one: ["--family", one, *counts] for one in FAMILIES}):
         pages[family] += line
         print(line, end="", flush=True)
         if not chosen.print_only and all(pages.values()):
-            TABLE.write_text(woven(list(pages.values())), encoding="utf-8", newline="\n")
+            found = woven(list(pages.values()))
+            TABLE.write_text(updated(before, found) if before else found, encoding="utf-8", newline="\n")

@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,10 +99,14 @@ class Score:
 
 
 class Edits:
-    """Edits with their pictures: where they start, and where they should arrive."""
+    """Edits with their pictures: where they start, and where they should arrive.
 
-    def __init__(self, count: int, first: int = 0, attributes: int = 1) -> None:
-        self.edits = held_out_edits(count, first, attributes)
+    only: of those so many, the edits that change nothing but these attributes
+    """
+
+    def __init__(self, count: int, first: int = 0, attributes: int = 1, only: Collection[str] = tuple(WORDS)) -> None:
+        edits = held_out_edits(count, first, attributes)
+        self.edits = [edit for edit in edits if set(edit.names) <= set(only)]
         self.sources: list[Scene] = [(edit.source, edit.seed) for edit in self.edits]
         self.targets: list[Scene] = [(edit.target, edit.seed) for edit in self.edits]
         self.before, self.truth = drawn(self.sources), drawn(self.targets)

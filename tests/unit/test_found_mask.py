@@ -3,13 +3,7 @@
 import pytest
 import torch
 from img2img_studio.core.found_mask import found_mask
-
-
-def overlap(found, true):
-    """Intersection over union of two masks [B, H, W] (0.5 and above counts), for each item; 1 where both are empty."""
-    one, other = found >= 0.5, true >= 0.5
-    union = (one | other).flatten(1).sum(1)
-    return torch.where(union > 0, (one & other).flatten(1).sum(1) / union.clamp_min(1), 1.0)
+from img2img_studio.core.metrics import intersection_over_union
 
 
 @pytest.fixture
@@ -23,9 +17,9 @@ def change():
 
 def test_a_local_change_is_found(change):
     found = found_mask(change, 0.4)[:, 0]
-    truth = torch.zeros(2, 10, 10)
-    truth[0, :3, :4], truth[1, 5:, 5:] = 1, 1
-    assert overlap(found, truth).tolist() == [1.0, 1.0]
+    truth = torch.zeros(2, 10, 10, dtype=torch.bool)
+    truth[0, :3, :4], truth[1, 5:, 5:] = True, True
+    assert intersection_over_union(found >= 0.5, truth).tolist() == [1.0, 1.0]
     assert not found[0, 4:].any()
 
 
@@ -55,6 +49,6 @@ def test_a_threshold_of_nothing_is_refused(change):
 
 
 def test_overlap_is_intersection_over_union():
-    one, other = torch.zeros(2, 2, 4), torch.zeros(2, 2, 4)
-    one[0, 0], other[0, :, :2] = 1, 1
-    assert overlap(one, other).tolist() == [pytest.approx(2 / 6), 1.0]
+    one, other = (torch.zeros(2, 2, 4, dtype=torch.bool) for _ in range(2))
+    one[0, 0], other[0, :, :2] = True, True
+    assert intersection_over_union(one, other).tolist() == [pytest.approx(2 / 6), 1.0]

@@ -15,8 +15,9 @@ def mixed_noise(drawn: Tensor, inverted: Tensor, share: float) -> Tensor:
     """Noise of one picture, turned from what was drawn towards what the picture inverts to, and nowhere weaker.
 
     A picture that lacks detail inverts to noise that is weak at high frequencies, P(f) < 1; from it comes a picture
-    that lacks detail. So what is missing of each frequency is drawn: a inverted + √(1 - a² P(f)) drawn, with
-    a = sin(share · 90°). Where the picture says what it is, it keeps that; where it says nothing, detail is invented.
+    that lacks detail. So what is missing of each frequency is drawn: a inverted + b drawn, with a = sin(share · 90°)
+    and b² = 1 - a² P(f), at least 0. Where the picture says what it is, it keeps that; where it says nothing, detail
+    is invented.
 
     drawn, inverted: [C, ..., H, W]; drawn noise has power 1 at every frequency
     share:           0 (drawn) .. 1 (inverted, and drawn only what it lacks)

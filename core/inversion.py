@@ -39,6 +39,7 @@ class Inversion:
     trajectory:  every state from the noise down to the picture, where it was asked to be kept
     settings:    what it was made with, for reports only
     prompt:      the fingerprint of the prompt it was made under (``conditioning.conditioning_digest``)
+    space:       the name of the latent space of the model that it was made with, empty where it is not known
     """
 
     method: str
@@ -52,6 +53,7 @@ class Inversion:
     trajectory: tuple[Tensor, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     prompt: str = ""
+    space: str = ""
 
     def on(self, x: Tensor) -> Inversion:
         """The same with its state on the device and of the type of ``x``, ready to run."""

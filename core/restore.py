@@ -13,19 +13,24 @@ from .placing import in_float64
 
 RIDGE = 1e-4
 """Variance, in squared units of 0..1, under which a window's colors say nothing about how they were changed."""
-ROUNDS = 2
+ROUNDS = 3
 """How often the fit is made again with less weight on what it did not explain."""
-TOLERANCE = 0.05
+TOLERANCE = 0.02
 """The residual at which a pixel counts half in the next fit."""
 SAME, CHANGED = 0.025, 0.06
 """Differences that an autoencoder and an edit make by themselves, and from which on a pixel was changed on purpose."""
-STRONGEST, PLAIN = 0.99, 0.15
+STRONGEST, PLAIN = 0.98, 0.15
 """The quantile that stands for the strongest change of an edit. Where that is below ``PLAIN``, both differences shrink
 with it: a faint edit is meant as well."""
 NEARBY = 3
-"""Pixels of the window that says how much a pixel was changed."""
-FITTED, REPAINTED = 0.05, 0.2
+"""Pixels of the window that says how much a pixel was changed, and how much of that the fit misses."""
+FITTED, REPAINTED = 0.1, 0.3
 """Residuals up to which the fit stands and from which on the edited picture does; both are blended between."""
+TINTED, RESTYLED = 0.15, 0.35
+"""Shares of a whole edit (of its squares) that the fit misses: up to the first it is one of colors, from the second on
+one of grain and edges, as a new style is, and stands everywhere."""
+SPOTS, SPREAD = 0.06, 0.1
+"""The same for shares of the picture with residuals above ``FITTED``: a thing is painted anew, or nearly everything."""
 FINEST = 4
 """Samples along the radius of a window that are enough for its fit."""
 
@@ -54,8 +59,9 @@ def restore_detail(
     and season follow the edit, edges and grain are the original's. The fit is of the change, so that where a window
     says too little, what is kept is the original. It is made ``ROUNDS`` times more with the weights of
     Cauchy's robust regression, 1 / (1 + residual² / TOLERANCE²), so that what was painted anew does not spoil what
-    lies around it; there, where the residual stays large, the edited picture itself stands. What the edit hardly
-    touched (``SAME``) is the original, bit for bit.
+    lies around it; there, where the residual stays large, the edited picture itself stands, and everywhere where the
+    fit explains too little of the edit as a whole (``RESTYLED``). What the edit hardly touched (``SAME``) is the
+    original, bit for bit; a change counts as far as it was fitted or painted anew, so that stray spots do not.
 
     Large windows are fitted on pictures that were averaged down first (fast guided filter, He and Sun 2015,
     arXiv:1505.00996), which an affine map passes through unchanged; all else is done pixel by pixel.
@@ -83,9 +89,13 @@ def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) ->
     """One picture, [1, 3, H, W]; the fields of ``Restored`` with channels second."""
     change = edited - decoded
     slope, offset = _fitted(decoded, change, radius)
-    residual = window_mean((change - _applied(slope, offset, decoded)).square().mean(1, keepdim=True), 3)
-    anew = _ramp(residual.sqrt(), FITTED, REPAINTED)
-    moved = window_mean(change.square().mean(1, keepdim=True), NEARBY).sqrt()
+    explained = _applied(slope, offset, decoded)
+    missed = _power(change - explained)
+    residual = window_mean(missed, NEARBY).sqrt()
+    restyled = _ramp(missed.mean() / _power(change).mean().clamp_min(1e-12), TINTED, RESTYLED)
+    restyled = restyled.maximum(_ramp((residual > FITTED).float().mean(), SPOTS, SPREAD))
+    anew = _ramp(residual, FITTED, REPAINTED).maximum(restyled)
+    moved = window_mean(_power(torch.lerp(explained, change, anew)), NEARBY).sqrt()
     strongest = moved.flatten().kthvalue(max(1, round(STRONGEST * moved.numel()))).values
     scale = (strongest / PLAIN).clamp(1e-6, 1)
     touched = _ramp(moved, scale * SAME, scale * CHANGED)
@@ -103,13 +113,18 @@ def _fitted(source: Tensor, change: Tensor, radius: int) -> tuple[Tensor, Tensor
     weight = torch.ones_like(change[:, :1])
     slope, offset = _fit(source, change, weight, size)
     for _ in range(ROUNDS):
-        residual = (change - _applied(slope, offset, source)).square().mean(1, keepdim=True)
+        residual = _power(change - _applied(slope, offset, source))
         weight = 1 / (1 + window_mean(residual, 3) / TOLERANCE**2)
         slope, offset = _fit(source, change, weight, size)
     fields = torch.cat([slope.flatten(1, 2), offset], 1).to(device, torch.float32)
     if every > 1:
         fields = functional.interpolate(fields, scale_factor=every, mode="bilinear")[..., :height, :width]
     return fields[:, :9].unflatten(1, (3, 3)), fields[:, 9:]
+
+
+def _power(picture: Tensor) -> Tensor:
+    """The mean square of the colors of each pixel, [B, 1, H, W]."""
+    return picture.square().mean(1, keepdim=True)
 
 
 def _ramp(values: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:

@@ -74,9 +74,11 @@ class Inverted:
 def check_inversion(model: ModelPatcher, inversion: Inversion) -> None:
     """Raise ValueError where an inversion cannot have been made with this model."""
     open_latent(model, {"samples": inversion.clean})
-    if inversion.flow != noise_schedule(model).flow:
+    space = latent_space(model)
+    if inversion.flow != noise_schedule(model).flow or inversion.space not in ("", space):
         raise ValueError(
-            "inversion: it was made with a model of another family; connect the same model to Invert to Noise"
+            f"inversion: it was made with a model of another family ({inversion.space}) than model ({space}); connect "
+            f"the same model to Invert to Noise"
         )
 
 
@@ -88,7 +90,7 @@ def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settin
     model, method, clean = guidance.model, method_named(settings.method), opened.samples
     flow = noise_schedule(model).flow
     facts: dict[str, Any] = {"flow": flow, "cfg": guidance.cfg, "settings": settings.report}
-    facts |= {"prompt": conditioning_digest(guidance.positive)}
+    facts |= {"prompt": conditioning_digest(guidance.positive), "space": latent_space(model)}
     if len(sigmas) == 0:
         unchanged = Residual("nothing is done at strength 0", 0.0, 0.0)
         return Inverted(Inversion(settings.method, sigmas, clean, clean, **facts), unchanged, Work())

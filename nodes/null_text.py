@@ -167,6 +167,7 @@ def _inversion_of(
         inversion.state,
         inversion.flow,
         guidance.cfg,
+        space=inversion.space,
         settings=inversion.settings | {"null_text": asdict(settings)},
         embeddings=host.stored(tuple(embeddings)),
         negative=guidance.negative,

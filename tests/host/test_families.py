@@ -520,7 +520,7 @@ def sound():
     numbers = comfy.ldm.audio.embedders.NumberConditioner(768, min_val=0, max_val=512).state_dict()
     conditioners = [f"conditioner.conditioners.seconds_{end}." for end in ("start", "total")]
     weights = {prefix + name: torch.ones_like(weight) for prefix in conditioners for name, weight in numbers.items()}
-    network = {"audio_model": "dit1.0", "embed_dim": 64, "num_heads": 1, "depth": 1}
+    network = {"audio_model": "dit1.0", "embed_dim": 64, "num_heads": 1, "depth": 1, "project_cond_tokens": True}
     return Family("StableAudio", network, (64, 32), width=768, weights=weights)
 
 
@@ -586,6 +586,16 @@ def test_a_mask_by_words_is_as_large_as_the_picture(nodes, models, name, pixels)
     values = (models(name), family.prompt(1), family.prompt(2), family.latent(), "normal", SEED, 0.4)
     mask = nodes["Img2ImgPromptMask"].execute(*values).args[0]
     assert mask.shape[-2:] == tuple(pixels * side for side in family.shape[-2:])
+
+
+@pytest.mark.parametrize(("first", "second"), [("SD3", "Flux dev"), ("Wan 2.1", "HunyuanVideo")])
+def test_an_inversion_of_another_family_is_refused(nodes, models, first, second):
+    """Their latents have the same shape and mean other pictures."""
+    family, other = ARCHITECTURES[first], ARCHITECTURES[second].prompt(1)
+    values = (models(first), family.prompt(1), family.latent(), "normal", 2, 0.8, "exact", 1, 1.0, 0)
+    made = nodes["DDIMInvert"].execute(*values).args[0]
+    with pytest.raises(ValueError, match="inversion: it was made with a model of another family"):
+        nodes["Img2ImgInversionSampler"].execute(models(second), other, other, made, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["Playground 2.5", "Cosmos"])

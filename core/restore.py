@@ -24,7 +24,7 @@ STRONGEST, PLAIN = 0.98, 0.15
 with it: a faint edit is meant as well."""
 NEARBY = 3
 """Pixels of the window that says how much a pixel was changed, and how much of that the fit misses."""
-FITTED, REPAINTED = 0.1, 0.3
+FITTED, REPAINTED = 0.1, 0.5
 """Residuals up to which the fit stands and from which on the edited picture does; both are blended between."""
 TINTED, RESTYLED = 0.15, 0.35
 """Shares of a whole edit (of its squares) that the fit misses: up to the first it is one of colors, from the second on

@@ -6,11 +6,13 @@ of it, and the widgets that it shows, are named by a description like those of t
 
 from __future__ import annotations
 
+import itertools
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .graph import Graph, Node, Output
+from .graph import NAMELESS, Graph, Node, Output, input_of
 
 INPUTS, OUTPUTS = -10, -20  # the frontend's ids of a subgraph's two borders
 BORDER_WIDTH = 120
@@ -19,13 +21,17 @@ NAMESPACE = uuid.UUID("5d2c6b3e-6a0c-4a38-9f0e-2d1b7a5f9c11")
 
 @dataclass
 class Blueprint(Graph):
-    """A subgraph in the making; its nodes are added as to any graph."""
+    """A subgraph in the making; its nodes are added as to any graph.
+
+    given, made: what goes in and comes out; the widgets that it shows go in last
+    shown:       the values of these widgets
+    """
 
     name: str = ""
     text: str = ""
     given: list[dict[str, Any]] = field(default_factory=list)
     made: list[dict[str, Any]] = field(default_factory=list)
-    shown: list[list[str]] = field(default_factory=list)
+    shown: list[Any] = field(default_factory=list)
 
     def take(self, **types: str) -> list[Output]:
         """What goes in, by name and type, in order."""
@@ -42,8 +48,20 @@ class Blueprint(Graph):
             self.made.append(self._slot(name, output.type, "out") | {"linkIds": [link]})
 
     def show(self, node: Node, *widgets: str) -> None:
-        """Let the subgraph's node show these widgets of a node inside."""
-        self.shown += [[str(node.data["id"]), name] for name in widgets]
+        """Let the subgraph's node show these widgets of a node inside, below all that goes in.
+
+        Each is an input of the subgraph, which holds whatever numbers the frontend gives to the nodes inside.
+        """
+        for widget in widgets:
+            entry = input_of(node, widget)
+            names = {slot["name"] for slot in self.given}
+            name = next(name for name in _numbered(widget) if name not in names)
+            label = {"label": node.data["title"]} if widget in NAMELESS else {}
+            link = entry["link"] = len(self.links) + 1
+            target = [node.data["id"], node.data["inputs"].index(entry)]
+            self.links.append([link, INPUTS, len(self.given), *target, entry["type"]])
+            self.given.append(self._slot(name, entry["type"], "in") | label | {"linkIds": [link]})
+            self.shown.append(node.data["widgets_values_named"][widget])
 
     def to_json(self) -> dict[str, Any]:
         """The finished blueprint."""
@@ -52,14 +70,14 @@ class Blueprint(Graph):
             "id": 1,
             "type": own,
             "pos": [0, 0],
-            "size": [320, 60 + 24 * len(self.given) + 34 * len(self.shown)],
+            "size": [320, 60 + 24 * self._wires() + 34 * len(self.shown)],
             "flags": {},
             "order": 0,
             "mode": 0,
-            "inputs": [{"name": slot["name"], "type": slot["type"], "link": None} for slot in self.given],
+            "inputs": [self._outside(place, slot) for place, slot in enumerate(self.given)],
             "outputs": [{"name": slot["name"], "type": slot["type"], "links": []} for slot in self.made],
-            "properties": {"proxyWidgets": self.shown},
-            "widgets_values": [],
+            "properties": {},
+            "widgets_values": self.shown,
             "title": self.name,
         }
         return {
@@ -75,6 +93,15 @@ class Blueprint(Graph):
             "extra": {"BlueprintDescription": self.text},
             "version": 0.4,
         }
+
+    def _wires(self) -> int:
+        """How many of its inputs are no widgets; they come first."""
+        return len(self.given) - len(self.shown)
+
+    def _outside(self, place: int, slot: dict[str, Any]) -> dict[str, Any]:
+        """An input as the subgraph's node has it."""
+        named = {key: slot[key] for key in ("name", "label", "type") if key in slot}
+        return named | {"link": None} | ({"widget": {"name": slot["name"]}} if place >= self._wires() else {})
 
     def _definition(self, own: str) -> dict[str, Any]:
         right = max(group["bounding"][0] + group["bounding"][2] for group in self.groups)
@@ -117,3 +144,9 @@ class Blueprint(Graph):
     def _id(self, what: str) -> str:
         """The same id at every build."""
         return str(uuid.uuid5(NAMESPACE, f"{self.name} {what}"))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """A name, then the same with a number, as the frontend counts."""
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(1))

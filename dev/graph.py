@@ -105,7 +105,7 @@ class Graph:
         """
         for node, name in inputs:
             if name in NAMELESS:
-                _input_of(node, name)["label"] = node.data["title"]
+                input_of(node, name)["label"] = node.data["title"]
         chosen = [[str(node.data["id"]), name] for node, name in inputs]
         results = [str(node.data["id"]) for node in outputs]
         self.app = {"linearMode": False, "linearData": {"inputs": chosen, "outputs": results}}
@@ -218,7 +218,7 @@ class Graph:
         return {"name": name, "type": _type(spec), "link": link} | widget
 
 
-def _input_of(node: Node, name: str) -> dict[str, Any]:
+def input_of(node: Node, name: str) -> dict[str, Any]:
     """The entry of an input in a node."""
     return next(entry for entry in node.data["inputs"] if entry["name"] == name)
 

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 SUBGRAPHS = Path(__file__).resolve().parents[2] / "subgraphs"
-# Newer frontends number widgets of one name.
-ON_THE_CANVAS = """() => app.graph.nodes.map(({ title, widgets }) =>
-    ({ title, widgets: (widgets ?? []).map(widget => widget.name.replace(/^\\d+: |_\\d+$/, '')) }))"""
+# Some frontends put a label beside a widget's name, others in its place.
+ON_THE_CANVAS = """() => app.graph.nodes.map(({ title, widgets }) => ({
+    title,
+    widgets: (widgets ?? []).map(({ label, name }) => label ?? name),
+    values: (widgets ?? []).map(widget => widget.value),
+}))"""
 
 
 def test_the_search_finds_them_and_puts_them_on_the_canvas(frontend):
@@ -18,6 +21,7 @@ def test_the_search_finds_them_and_puts_them_on_the_canvas(frontend):
         frontend.page.wait_for_function("() => app.graph.nodes.length === 1")
         frontend.page.locator("[id^=comfy-vue-node-search-box]").first.wait_for(state="hidden")
         (node,) = frontend.page.evaluate(ON_THE_CANVAS)
-        promised = json.loads(file.read_text(encoding="ascii"))["nodes"][0]["properties"]["proxyWidgets"]
-        assert node == {"title": file.stem, "widgets": [name for _, name in promised]}
+        (part,) = json.loads(file.read_text(encoding="ascii"))["nodes"]
+        promised = [slot.get("label", slot["name"]) for slot in part["inputs"] if "widget" in slot]
+        assert node == {"title": file.stem, "widgets": promised, "values": part["widgets_values"]}
     assert frontend.problems == []

@@ -32,7 +32,8 @@ def wired(blueprint):
         node(5, "SaveImage", [], ["blueprint"], [("images", "IMAGE")]),
     ]
     wires = [((2, 1), 3, 0, "CLIP"), ((1, 0), 5, 0, "IMAGE")]
-    wires += [(SOURCES[slot["type"]], 1, place, slot["type"]) for place, slot in enumerate(part["inputs"])]
+    slots = [slot for slot in part["inputs"] if "widget" not in slot]
+    wires += [(SOURCES[slot["type"]], 1, place, slot["type"]) for place, slot in enumerate(slots)]
     by_id = {one["id"]: one for one in blueprint["nodes"]}
     for number, ((origin, out), target, place, kind) in enumerate(wires, start=1):
         blueprint["links"].append([number, origin, out, target, place, kind])
@@ -55,10 +56,19 @@ def test_it_is_what_the_builder_makes(server, name):
 def test_it_shows_widgets_that_are_there(name):
     blueprint = read(name)
     (inside,) = blueprint["definitions"]["subgraphs"]
-    nodes = {str(one["id"]): one for one in inside["nodes"]}
-    for number, widget in blueprint["nodes"][0]["properties"]["proxyWidgets"]:
-        (slot,) = [slot for slot in nodes[number]["inputs"] if slot["name"] == widget]
-        assert slot["link"] is None
+    nodes = {one["id"]: one for one in inside["nodes"]}
+    links = {link["id"]: link for link in inside["links"]}
+    (part,) = blueprint["nodes"]
+    shown = []
+    for slot, given in zip(part["inputs"], inside["inputs"], strict=True):
+        assert slot["name"] == given["name"]
+        if "widget" in slot:
+            (number,) = given["linkIds"]
+            node = nodes[links[number]["target_id"]]
+            target = node["inputs"][links[number]["target_slot"]]
+            assert target["link"] == number
+            shown.append(node["widgets_values_named"][target["widget"]["name"]])
+    assert part["widgets_values"] == shown
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,7 @@ answers in closed form, so that a solver's error can be told from a network's.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +25,14 @@ from comfy.ldm.flux.model import FluxParams
 
 CONTEXT = 32
 
-FLUX_OF_NEWER_HOSTS: dict[str, Any] = {"txt_ids_dims": []} if "txt_ids_dims" in FluxParams.__dataclass_fields__ else {}
-"""What the shape of a Flux needs besides, on a ComfyUI that came after the pinned one."""
+
+def sizes_known(parameters: type, **sizes: Any) -> dict[str, Any]:
+    """Those sizes that a network's class of parameters has; ComfyUIs that came after the pinned one need some more."""
+    known = {one.name for one in dataclasses.fields(parameters)}
+    return {name: size for name, size in sizes.items() if name in known}
+
+
+FLUX_OF_NEWER_HOSTS = sizes_known(FluxParams, txt_ids_dims=[])
 
 TINY_UNET: dict[str, Any] = {
     "image_size": 32,

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from comfy.ldm.chroma.model import ChromaParams
+from comfy.ldm.chroma_radiance.model import ChromaRadianceParams
+from comfy.ldm.flux.model import FluxParams
+from comfy.ldm.hunyuan_video.model import HunyuanVideoParams
 
-from .models import TINY_UNET
+from .models import FLUX_OF_NEWER_HOSTS, TINY_UNET, sizes_known
 
 WIDTH, TOKENS, POOLED = 32, 7, 24
 """Of the embeddings of prompts: [1, TOKENS, WIDTH], and pooled [1, POOLED]."""
@@ -104,6 +108,7 @@ FLUX: dict[str, Any] = {
     "theta": 10000,
     "qkv_bias": True,
     "guidance_embed": True,
+    **FLUX_OF_NEWER_HOSTS,
 }
 FLUX2: dict[str, Any] = FLUX | {
     "image_model": "flux2",
@@ -119,9 +124,10 @@ FLUX2: dict[str, Any] = FLUX | {
     "ops_bias": False,
     "default_ref_method": "index",
     "ref_index_scale": 10.0,
+    **sizes_known(FluxParams, txt_ids_dims=[3]),
 }
 CHROMA: dict[str, Any] = {
-    name: value for name, value in FLUX.items() if name not in ("vec_in_dim", "guidance_embed")
+    name: value for name, value in FLUX.items() if name not in ("vec_in_dim", "guidance_embed", "txt_ids_dims")
 } | {
     "image_model": "chroma",
     "in_channels": 64,
@@ -130,6 +136,7 @@ CHROMA: dict[str, Any] = {
     "out_dim": 32,
     "hidden_dim": 32,
     "n_layers": 1,
+    **sizes_known(ChromaParams, txt_ids_dims=[], vec_in_dim=None),
 }
 RADIANCE: dict[str, Any] = CHROMA | {
     "image_model": "chroma_radiance",
@@ -143,6 +150,7 @@ RADIANCE: dict[str, Any] = CHROMA | {
     "nerf_tile_size": 0,
     "nerf_final_head_type": "conv",
     "nerf_embedder_dtype": torch.float32,
+    **sizes_known(ChromaRadianceParams, use_x0=False, use_sequential_txt_ids=False),
 }
 LUMINA: dict[str, Any] = {
     "image_model": "lumina2",
@@ -227,6 +235,7 @@ HUNYUAN: dict[str, Any] = {
     "guidance_embed": True,
     "use_cond_type_embedding": False,
     "vision_in_dim": None,
+    **sizes_known(HunyuanVideoParams, meanflow_sum=False),
 }
 HUNYUAN_IMAGE: dict[str, Any] = HUNYUAN | {
     "in_channels": 64,
@@ -243,6 +252,7 @@ HUNYUAN_15: dict[str, Any] = HUNYUAN | {
     "guidance_embed": False,
     "use_cond_type_embedding": True,
     "vision_in_dim": 8,
+    **sizes_known(HunyuanVideoParams, meanflow_sum=True),
 }
 WAN: dict[str, Any] = {
     "image_model": "wan2.1",

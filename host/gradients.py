@@ -29,6 +29,12 @@ PLACED = {
 }
 """What a prompt can carry that leaves no single embedding to optimize."""
 
+NO_GRADIENTS = {
+    "inplace operation": "overwrites what gradients need",
+    "no autograd formula": "gradients cannot pass",  # newer ones, whose own kernels are made for sampling alone
+}
+"""What PyTorch says of a network that cannot be optimized through, and what that means."""
+
 
 class GuidedParts:
     """A guided model taken apart: core's GuidedModel.
@@ -130,10 +136,11 @@ def solve_with_gradients(
     try:
         parts, result = run_solver(guider, GradientSampler(function), sigmas, clean)
     except RuntimeError as error:
-        if "inplace operation" not in str(error):
+        why = next((words for found, words in NO_GRADIENTS.items() if found in str(error)), None)
+        if why is None:
             raise
         raise ValueError(
-            f"model: ComfyUI runs {type(guidance.model.model).__name__} in a way that overwrites what gradients need; "
+            f"model: ComfyUI runs {type(guidance.model.model).__name__} in a way that {why}; "
             f"use the method exact or pinned of Invert to Noise: they give the picture back at any cfg, no gradients"
         ) from error
     finally:

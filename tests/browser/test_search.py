@@ -20,6 +20,7 @@ FINDS = {
     "batch": "Batch Folder",
     "folder": "Batch Folder",
     "batch folder": "Batch Folder",
+    "adjust mask": "Adjust Mask (grow, blur, fill)",
     "compare": "Compare Images (before/after)",
     "before after": "Compare Images (before/after)",
     "color match": "Match Colors",

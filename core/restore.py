@@ -15,21 +15,21 @@ RIDGE = 1e-4
 """Variance, in squared units of 0..1, under which a window's colors say nothing about how they were changed."""
 ROUNDS = 3
 """How often the fit is made again with less weight on what it did not explain."""
-TOLERANCE = 0.02
+TOLERANCE = 0.015
 """The residual at which a pixel counts half in the next fit."""
 SAME, CHANGED = 0.025, 0.06
 """Differences that an autoencoder and an edit make by themselves, and from which on a pixel was changed on purpose."""
-STRONGEST, PLAIN = 0.98, 0.15
+STRONGEST, PLAIN = 0.97, 0.15
 """The quantile that stands for the strongest change of an edit. Where that is below ``PLAIN``, both differences shrink
 with it: a faint edit is meant as well."""
 NEARBY = 3
 """Pixels of the window that says how much a pixel was changed, and how much of that the fit misses."""
-FITTED, REPAINTED = 0.1, 0.5
+FITTED, REPAINTED = 0.2, 0.6
 """Residuals up to which the fit stands and from which on the edited picture does; both are blended between."""
 TINTED, RESTYLED = 0.15, 0.35
 """Shares of a whole edit (of its squares) that the fit misses: up to the first it is one of colors, from the second on
 one of grain and edges, as a new style is, and stands everywhere."""
-SPOTS, SPREAD = 0.06, 0.1
+SPOTS, SPREAD = 0.02, 0.04
 """The same for shares of the picture with residuals above ``FITTED``: a thing is painted anew, or nearly everything."""
 FINEST = 4
 """Samples along the radius of a window that are enough for its fit."""

@@ -116,7 +116,7 @@ class World:
             "SIGMAS": lambda: self.call("StrengthScheduler")[0],
             "SAMPLER": lambda: comfy.samplers.sampler_object("euler_ancestral"),
             "NOISE": lambda: self.call("SDEditNoise")[1],
-            "IMG2IMG_INVERSION": lambda: self.call("DDIMInvert", cfg=1.0, keep_trajectory=True)[0],
+            "IMG2IMG_INVERSION": lambda: self.call("DDIMInvert", cfg=1.0, keep_trajectory=True, method="corrected")[0],
             "IMG2IMG_PASSES": lambda: self.call("Img2ImgRefinePass", strength=0.4)[0],
             "IMG2IMG_FIT": lambda: self.call("Img2ImgFitImage")[2],
             "IMG2IMG_CROP": lambda: self.call("Img2ImgCropForMask")[2],

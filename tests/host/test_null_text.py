@@ -165,6 +165,16 @@ def test_cancelling_stops_at_the_next_call_and_the_next_run_is_the_same(invert, 
     assert all(torch.equal(a, b) for a, b in zip(again.embeddings, undisturbed.embeddings, strict=True))
 
 
+def repeated(inversion, count):
+    """An inversion of one picture as one of a batch of the same picture."""
+    together = {
+        name: tuple(torch.cat([one] * count) for one in getattr(inversion, name))
+        for name in ("trajectory", "embeddings")
+    }
+    clean, state = (torch.cat([one] * count) for one in (inversion.clean, inversion.state))
+    return replace(inversion, clean=clean, state=state, **together)
+
+
 def test_an_item_of_a_batch_is_the_same_alone(models, invert, optimize, back):
     model = models["eps"]
     three = invert(model, picture(model, 3))
@@ -173,7 +183,10 @@ def test_an_item_of_a_batch_is_the_same_alone(models, invert, optimize, back):
     together, alone = (optimize(model, inversion)[0] for inversion in (three, one))
     assert together.embeddings[0].shape == (3, 7, 32)
     assert all(torch.equal(a[1:2], b) for a, b in zip(together.embeddings, alone.embeddings, strict=True))
-    assert torch.allclose(back(model, together)[1:2], back(model, alone), atol=1e-4)
+    among_others, by_itself = back(model, together)[1:2], back(model, alone)
+    assert torch.equal(among_others, back(model, repeated(alone, 3))[:1])
+    # Some processors multiply a batch of one by another kernel: apart by rounding, in units of the latent's spread.
+    assert float((among_others - by_itself).abs().max() / by_itself.std()) < 5e-5
 
 
 def test_prompts_of_their_own_for_the_pictures_of_a_batch(models, invert, optimize):

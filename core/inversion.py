@@ -40,6 +40,7 @@ class Inversion:
     settings:    what it was made with, for reports only
     prompt:      the fingerprint of the prompt it was made under (``conditioning.conditioning_digest``)
     space:       the name of the latent space of the model that it was made with, empty where it is not known
+    model:       the fingerprint of that model, empty where it is not known
     """
 
     method: str
@@ -54,6 +55,7 @@ class Inversion:
     settings: dict[str, Any] = field(default_factory=dict)
     prompt: str = ""
     space: str = ""
+    model: str = ""
 
     def on(self, x: Tensor) -> Inversion:
         """The same with its state on the device and of the type of ``x``, ready to run."""

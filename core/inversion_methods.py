@@ -176,11 +176,8 @@ METHODS: dict[str, Method] = {
 }
 """In the order of the menu."""
 
-FOLLOWED = (
-    "multistep",
-    *(name for name, one in METHODS.items() if one.has_path and one.walks == 1 and name != "multistep"),
-)
-"""Those whose noise a sampler may start from, the usual one first. Pinned's noise is ddim's, at twice the calls."""
+FOLLOWED = ("ddim", "exact", "multistep", "corrected")
+"""Those whose noise a sampler may start from, fewest calls first. Pinned's noise is ddim's, at twice the calls."""
 
 
 def method_named(name: str) -> Method:

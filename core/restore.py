@@ -31,6 +31,9 @@ TINTED, RESTYLED = 0.15, 0.35
 one of grain and edges, as a new style is, and stands everywhere."""
 SPOTS, SPREAD = 0.02, 0.04
 """The same for shares of the picture with residuals above ``FITTED``: a thing is painted anew, or nearly everything."""
+LOCAL, OVERALL = 0.4, 0.6
+"""Shares of the picture that such an edit touches: up to the first it is a thing's, from the second on the picture's,
+and what it hardly touched is as edited as well."""
 FINEST = 4
 """Samples along the radius of a window that are enough for its fit."""
 
@@ -61,7 +64,8 @@ def restore_detail(
     Cauchy's robust regression, 1 / (1 + residual² / TOLERANCE²), so that what was painted anew does not spoil what
     lies around it; there, where the residual stays large, the edited picture itself stands, and everywhere where the
     fit explains too little of the edit as a whole (``RESTYLED``). What the edit hardly touched (``SAME``) is the
-    original, bit for bit; a change counts as far as it was fitted or painted anew, so that stray spots do not.
+    original, bit for bit, but under a new style of the whole picture (``OVERALL``); a change counts as far as it was
+    fitted or painted anew, so that stray spots do not.
 
     Large windows are fitted on pictures that were averaged down first (fast guided filter, He and Sun 2015,
     arXiv:1505.00996), which an affine map passes through unchanged; all else is done pixel by pixel.
@@ -99,6 +103,7 @@ def _restored(original: Tensor, edited: Tensor, decoded: Tensor, radius: int) ->
     strongest = moved.flatten().kthvalue(max(1, round(STRONGEST * moved.numel()))).values
     scale = (strongest / PLAIN).clamp(1e-6, 1)
     touched = _ramp(moved, scale * SAME, scale * CHANGED)
+    touched = touched.maximum(restyled * _ramp(touched.mean(), LOCAL, OVERALL))
     carried = original + _applied(slope, offset, original)
     image = torch.lerp(carried, edited, anew).clamp(0, 1)
     return torch.lerp(original, image, touched), 1 - touched, touched * anew

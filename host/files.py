@@ -110,10 +110,11 @@ def load_picture(path: Path) -> tuple[Tensor, Tensor]:
     return importlib.import_module("nodes").LoadImage().load_image(name)
 
 
-def small_jpeg(picture: Image.Image) -> dict[str, str]:
-    """Where the browser finds a picture, saved as a JPEG in ComfyUI's folder for temporary files.
+def small_jpeg(picture: Image.Image) -> str:
+    """Save a picture as a JPEG in ComfyUI's folder for temporary files; its name, by which the browser finds it.
 
-    It is called by what is in it: equal pictures are one file, and no random number is drawn for a name.
+    It is called by what is in it: equal pictures are one file, and no random number is drawn for a name. The name alone
+    is sent, since ComfyUI keeps what nodes showed of its last 10,000 prompts.
     """
     written = BytesIO()
     picture.convert("RGB").save(written, "JPEG", quality=JPEG_QUALITY)
@@ -121,4 +122,4 @@ def small_jpeg(picture: Image.Image) -> dict[str, str]:
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(written.getvalue())
-    return {"filename": name, "subfolder": "", "type": "temp"}
+    return name

@@ -31,6 +31,7 @@ from .latent import (
     seen_samples,
     stored,
 )
+from .model import model_fingerprint
 from .noise import FixedNoise
 from .progress import StepCounter
 from .schedule import noise_schedule
@@ -82,6 +83,13 @@ def check_inversion(model: ModelPatcher, inversion: Inversion) -> None:
         )
 
 
+def inverting_model(model: ModelPatcher, inversion: Inversion) -> str:
+    """Whether an inversion was made by this MODEL, in words for a report; by which prompts and cfg, is not asked."""
+    if inversion.model in ("", model_fingerprint(model)):
+        return "this model"
+    return "another model than this, or this one with other patches: what it kept may not come back"
+
+
 def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settings: InversionSettings) -> Inverted:
     """Invert a latent picture up to ``sigmas[0]``.
 
@@ -91,6 +99,7 @@ def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settin
     flow = noise_schedule(model).flow
     facts: dict[str, Any] = {"flow": flow, "cfg": guidance.cfg, "settings": settings.report}
     facts |= {"prompt": conditioning_digest(guidance.positive), "space": latent_space(model)}
+    facts["model"] = model_fingerprint(model)
     if len(sigmas) == 0:
         unchanged = Residual("nothing is done at strength 0", 0.0, 0.0)
         return Inverted(Inversion(settings.method, sigmas, clean, clean, **facts), unchanged, Work())

@@ -1,7 +1,7 @@
 /** Shows pictures before and after in the bodies of nodes, with a slider between them and a view of their difference. */
 
 import { caption, placeOf } from "./compare.mjs";
-import { serverFile } from "./files.mjs";
+import { smallPicture } from "./files.mjs";
 import { addPanel, registerPanels } from "./panel.mjs";
 import { WORDS, say } from "./words.mjs";
 
@@ -45,7 +45,7 @@ function draw(panel, state) {
   stage.dataset.view = differs ? "difference" : "slider";
   stage.dataset.caption = caption(pair);
   for (const image of stage.querySelectorAll("img")) {
-    const source = serverFile(pair[image.dataset.image]);
+    const source = smallPicture(pair[image.dataset.image]);
     if (image.getAttribute("src") !== source) image.src = source;
   }
 }

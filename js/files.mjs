@@ -1,6 +1,6 @@
 import { api } from "../../scripts/api.js";
 
-/** The address of a picture that a node has saved; `file` is what the server says of it. */
-export function serverFile(file) {
-  return api.apiURL(`/view?${new URLSearchParams(file)}`);
+/** The address of a small picture that a node has saved in ComfyUI's folder for temporary files, by its name. */
+export function smallPicture(filename) {
+  return api.apiURL(`/view?${new URLSearchParams({ filename, type: "temp" })}`);
 }

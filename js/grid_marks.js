@@ -1,6 +1,6 @@
 /** Shows the sheet of every StrengthGrid in its body; a click on a cell marks it as preferred, in the input `marks`. */
 
-import { serverFile } from "./files.mjs";
+import { smallPicture } from "./files.mjs";
 import { isStale, markedCells, summary, toggled } from "./marks.mjs";
 import { addPanel, follow, isDelivered, registerPanels, widgetOf } from "./panel.mjs";
 import { WORDS, say } from "./words.mjs";
@@ -52,7 +52,7 @@ function drawMarks(node, panel, payload, marks) {
 /** The pictures of the sheet as a table, whose headings and notes stay readable at every size. */
 function drawSheet(panel, { image, boxes, names, rows, columns, notes = [] }) {
   const [grid, sheet] = ['[data-part="grid"]', "img"].map((part) => panel.querySelector(part));
-  sheet.src = serverFile(image);
+  sheet.src = smallPicture(image);
   const [, , width, height] = boxes[0];
   sheet.onload = () => {
     const ratio = (width * sheet.naturalWidth) / (height * sheet.naturalHeight);

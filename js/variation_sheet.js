@@ -3,7 +3,7 @@
  * copies that, and "use" sends it out as the chosen one.
  */
 
-import { serverFile } from "./files.mjs";
+import { smallPicture } from "./files.mjs";
 import { addPanel, follow, isDelivered, registerPanels, whileRunning, widgetOf } from "./panel.mjs";
 import { columns, lines, merged } from "./variations.mjs";
 import { WORDS, say } from "./words.mjs";
@@ -25,7 +25,7 @@ function tile({ name, seed, strength, image }) {
   Object.assign(element.dataset, { part: "tile", name, seed });
   const enlarge = button("enlarge", "", `${name}, strength ${strength}: click to enlarge`);
   const picture = document.createElement(image ? "img" : "i");
-  if (image) Object.assign(picture, { src: serverFile(image), alt: name, draggable: false });
+  if (image) Object.assign(picture, { src: smallPicture(image), alt: name, draggable: false });
   enlarge.append(picture);
   const copySeed = button("copy", seed, "Click to copy this seed");
   element.append(enlarge, copySeed, button("use", "use", "Send this one out as chosen"));

@@ -9,7 +9,6 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..core.conditioning import conditioning_digest
 from ..core.inversion import Inversion
 from ..core.inversion_methods import METHODS
 from ..core.mask import composite
@@ -123,7 +122,7 @@ class DDIMInvert(io.ComfyNode):
         judged = _judged(guidance, found, grade)
         goes_on = "any sampler that draws no noise" if METHODS[method].has_path else "Inversion Sampler alone"
         facts = asked | {"corrector_steps": corrector_steps, "sigmas": sigmas, "goes_on_with": goes_on}
-        facts |= _identity(guidance, found) | judged
+        facts |= _identity(found) | judged
         text = report.text(found.work, **facts)
         shown = host.panel(inputs.INVERSION_PANEL, text, **judged)
         noise = host.inverted_noise(model, latent, found.inversion)
@@ -138,13 +137,13 @@ def _guidance(
     return host.Guidance(model, positive, positive if negative is None else negative, cfg)
 
 
-def _identity(guidance: host.Guidance, found: host.Inverted) -> dict[str, str]:
+def _identity(found: host.Inverted) -> dict[str, str]:
     """Fingerprints of what went in and came out, to tell whether two runs were the same."""
     return {
         "input": digest(found.inversion.clean),
         "noise": digest(found.inversion.state),
-        "model": host.model_fingerprint(guidance.model),
-        "positive": conditioning_digest(guidance.positive),
+        "model": found.inversion.model,
+        "positive": found.inversion.prompt,
     }
 
 
@@ -217,6 +216,7 @@ class InversionSampler(io.ComfyNode):
         if area.latent is not None:
             samples = composite(area.latent.to(samples), inversion.clean, samples)
         facts = {"inversion": inversion.settings, "cfg": cfg, "preserve": preserve, "mask": area.kind}
+        facts["inverted_by"] = host.inverting_model(model, inversion)
         text = report.text(work, **facts, sigmas=inversion.sigmas)
         return io.NodeOutput({"samples": samples}, text, ui=host.words_panel(text))
 

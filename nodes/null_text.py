@@ -168,6 +168,7 @@ def _inversion_of(
         inversion.flow,
         guidance.cfg,
         space=inversion.space,
+        model=inversion.model,
         settings=inversion.settings | {"null_text": asdict(settings)},
         embeddings=host.stored(tuple(embeddings)),
         negative=guidance.negative,

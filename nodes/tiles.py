@@ -80,7 +80,7 @@ class TiledRefine(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for three "
+                    tooltip="How much of the starting noise is found by inverting the enlarged picture, for two "
                     "more calls, without guidance. 0: all of it is drawn. Higher keeps more of what the picture was, "
                     "also at high strength; the detail that it lacks is always drawn.",
                 ),
@@ -97,8 +97,8 @@ class TiledRefine(io.ComfyNode):
                     options=list(FOLLOWED),
                     default=FOLLOWED[0],
                     optional=True,
-                    tooltip="How the share of invert is found. multistep: a good path for few calls. corrected: a "
-                    "closer one for twice as many. exact, ddim: the fewest calls.",
+                    tooltip="How the share of invert is found. ddim, exact: the fewest calls. multistep: a closer path "
+                    "for one more. corrected: for twice as many.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="image"), inputs.report()],

@@ -182,7 +182,7 @@ class Finished:
     """A variation that is painted: its latent [1, C, ...], and where the browser finds its picture."""
 
     samples: torch.Tensor
-    image: dict[str, str] | None
+    image: str | None
 
 
 _finished: WeakKeyDictionary[io.Model.Type, Kept[list[Finished]]] = WeakKeyDictionary()

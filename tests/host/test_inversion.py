@@ -157,6 +157,19 @@ def test_another_prompt_edits_and_a_mask_keeps(models, invert, back):
     assert torch.equal(masked[:, :, 8:], latent["samples"][:, :, 8:])
 
 
+def test_a_run_back_says_whether_the_model_is_the_one_that_inverted(models, invert, back):
+    """So that the halves of a pair (Wan's high and low), or a LoRA that is missing, are not mixed up unnoticed."""
+    model = models["flow"]
+    inversion = invert(model, picture(model), "multistep", steps=2)[0]
+    assert back(model.clone(), inversion)[1]["inverted_by"] == "this model"
+    other = random_model("flow", seed=1)
+    patched = model.clone()
+    name, weight = next(iter(patched.model.diffusion_model.named_parameters()))
+    patched.add_patches({f"diffusion_model.{name}": ("diff", (torch.ones_like(weight),))}, 0.5)
+    for another in (other, patched):
+        assert back(another, inversion)[1]["inverted_by"].startswith("another model")
+
+
 def test_grade_and_trajectory(models, invert):
     model = models["eps"]
     latent = picture(model)

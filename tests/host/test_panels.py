@@ -41,8 +41,8 @@ def vary(nodes, model, latent):
     return run
 
 
-def opened(file):
-    return Image.open(Path(folder_paths.get_directory_by_type(file["type"])) / file["filename"])
+def opened(name):
+    return Image.open(Path(folder_paths.get_temp_directory()) / name)
 
 
 def test_a_small_picture_is_called_by_what_is_in_it():

@@ -189,8 +189,8 @@ def shown_after(nodes, models, **options):
         model, POSITIVE, NEGATIVE, picture(model), 3, 0.6, 2, CFG, "euler", "normal", 2**63 + 1, 1.0, **options
     )
     (sheet,) = out.ui["img2img_variations"]
-    places = [one["image"] for one in sheet["items"] if one["image"]]
-    files = [Path(folder_paths.get_directory_by_type(place["type"])) / place["filename"] for place in places]
+    names = [one["image"] for one in sheet["items"] if one["image"]]
+    files = [Path(folder_paths.get_temp_directory()) / name for name in names]
     return [Image.open(file) for file in files], json.loads(json.dumps(sheet)), out.args[0]["samples"]
 
 

@@ -69,7 +69,7 @@ def test_browsers_hear_of_variations_as_they_are_finished(server, toy):
     assert payload.pop("words")[0].startswith("8 model calls, ")
     assert payload == {"total": 4, "first": 0, "items": items, "first_seed": str(2**63 + 1)}
     for item in items:
-        assert server.http.get(f"{server.url}/view", params=item["image"], timeout=30).ok
+        assert server.http.get(f"{server.url}/view", params={"filename": item["image"], "type": "temp"}, timeout=30).ok
 
 
 def test_a_mark_samples_nothing_again(server, toy):

@@ -61,11 +61,10 @@ def test_what_was_painted_anew_stands_and_the_rest_keeps_its_grain(original, dec
 def test_a_new_style_stands_as_it_was_painted(original, decoded):
     """Faint everywhere, but of grain and edges, not of colors: the old ones must not come back."""
     strokes = 0.04 * torch.randn(decoded.shape, generator=torch.Generator().manual_seed(2))
+    strokes[:, :10] *= 0.01  # where it hardly shows, it is as edited as well
     restored = restore_detail(original, decoded + strokes, decoded, 6)
-    assert bool((restored.stands + restored.kept > 0.999).all())
-    shown = restored.kept == 0
-    assert float(shown.float().mean()) > 0.5
-    assert torch.allclose(restored.image[shown], (decoded + strokes)[shown].clamp(0, 1), atol=1e-6)
+    assert bool((restored.stands == 1).all())
+    assert torch.allclose(restored.image, (decoded + strokes).clamp(0, 1), atol=1e-6)
 
 
 def test_a_mask_keeps_the_original_outside(original, decoded):

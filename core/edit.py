@@ -43,6 +43,10 @@ def prompt_edit(
     the second half, when the strong differences are known, delta is left out where d is ``FAINT`` beside them, by
     DiffEdit's mask (arXiv:2210.11427), which takes no call here.
 
+    A run does not start at infinite noise, and on the way from there d would have come to a delta already, were delta
+    always what it is now. Of the picture as a whole it is, of its parts it is not: d starts as a times the mean of the
+    first delta. Without it edits of light and season come out too weak.
+
     x:      [B, C, ...] the clean picture in the model's space
     sigmas: [steps + 1] falling; at the last one 0 the edit is whole
     draws:  one or more sources of noise, whose delta are averaged
@@ -62,12 +66,22 @@ def prompt_edit(
             state = noised(x, noise, sigma, flow)
             source, target = denoise_pair(state, state + change, sigma)
             seen = seen + (target - source) / len(noises)
+        if index == 0:
+            change = (1 - sigma if flow else 1.0) * _tone(seen, mask)
         share = 1 - sigma_next / sigma
         if 2 * index >= len(sigmas) - 1:
             seen = seen * found_mask(torch.lerp(change, seen, share), FAINT).to(seen)
         change = torch.lerp(change, seen if mask is None else mask * seen, share)
         picture = x + change
         yield picture if mask is None else keep_outside(mask, x, picture)
+
+
+def _tone(seen: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean of a change over each picture, or over what of it a mask lets through; as large as the change."""
+    weight = torch.ones_like(seen) if mask is None else mask.expand_as(seen)
+    dims = tuple(range(2, seen.ndim))
+    total = weight.sum(dims, keepdim=True).clamp(min=1)
+    return weight * ((weight * seen).sum(dims, keepdim=True) / total)
 
 
 def finish(

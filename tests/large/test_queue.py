@@ -7,11 +7,11 @@ twice: while that history is cleared all the time, where nothing may be left, an
 import json
 import os
 
-import numpy as np
 import psutil
 import pytest
 from img2img_studio.dev import comfyui
 from img2img_studio.dev.server import Server
+from scipy.stats import theilslopes
 
 PROMPTS = int(os.environ.get("QUEUED_PROMPTS", "1000"))
 WARM = max(20, PROMPTS // 10)  # until every cache has its size
@@ -62,7 +62,9 @@ def own_memory(process):
 
 
 def growth(server, prompt, process, seeds, cleared):
-    """Bytes in 1,000 prompts, by a line through what is held after every few; the most files open; the last id.
+    """Bytes in 1,000 prompts, by what is held after every few of them; the most files open; the last id.
+
+    By the median slope between any two of them (Theil and Sen), which a table that once doubles does not bend.
 
     cleared: whether ComfyUI's history is cleared after every few prompts, as its button does
     """
@@ -74,7 +76,8 @@ def growth(server, prompt, process, seeds, cleared):
         files.append(process.num_fds())
         if cleared:
             server.http.post(f"{server.url}/history", json={"clear": True}, timeout=60).raise_for_status()
-    return 1000 * np.polyfit(sampled, memory, 1)[0], max(files), last
+    print("\nMB:", *(round(one / 1e6, 1) for one in memory))
+    return 1000 * theilslopes(memory, sampled).slope, max(files), last
 
 
 def test_memory_and_open_files_stay_flat(server, prompt):

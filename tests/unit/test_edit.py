@@ -27,9 +27,13 @@ def pair(source, target):
 
 
 def exact_share(sigma, flow):
-    """How much of the way between the two means an edit goes from a sigma on: all of it from pure noise."""
+    """How much of the way between the two means an edit goes from a sigma on: all of it from pure noise.
+
+    With the share r of a noised picture that is picture, the first delta is 1 - r² of the way, and all of it tone. An
+    edit that begins with 0 goes 1 - r of it, and r of what it begins with is left in the end: 1 - r + r (1 - r²).
+    """
     a = 1 - sigma if flow else 1.0
-    return 1 - a * SPREAD / math.sqrt(a**2 * SPREAD**2 + sigma**2)
+    return 1 - (a * SPREAD / math.sqrt(a**2 * SPREAD**2 + sigma**2)) ** 3
 
 
 def levels(steps, flow, top=None):
@@ -154,7 +158,21 @@ def test_noises_are_averaged_and_turned_around_at_every_second_step(picture):
     assert torch.allclose(seen[1], noises[1])
     assert torch.allclose(seen[2], -noises[0])
     assert torch.allclose(seen[4], one(1.0, 0.0).double())
-    assert torch.allclose(first - picture, sum(noises))  # half the way to the mean of 4 noise
+    moved = sum(noises)  # half the way to the mean of 4 noise, from the tone of that
+    assert torch.allclose(first - picture, moved + moved.mean((2, 3), keepdim=True))
+
+
+def test_an_edit_begins_with_the_tone_of_what_its_mask_lets_through(picture):
+    """So far as the picture is left in what it is noised to: on flow models, 1 - sigma."""
+    mask = torch.zeros(1, 1, *SHAPE[2:], dtype=torch.float64)
+    mask[..., 2:4], mask[..., 4:] = 1.0, 0.5
+    wanted = picture.flip(1)
+    for flow, signal in ((False, 1.0), (True, 0.2)):
+        ask = pair(lambda *_: picture, lambda *_: wanted)
+        first, *_ = prompt_edit(ask, picture, [0.8, 0.4, 0.0], [draw()], flow, mask)
+        delta = wanted - picture
+        tone = (delta * mask).sum((2, 3), keepdim=True) / (mask.sum())
+        assert torch.allclose(first - picture, mask * (signal * tone + delta) / 2)
 
 
 def test_a_shifted_world_is_edited_to_a_shifted_picture(picture):

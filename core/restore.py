@@ -17,7 +17,7 @@ ROUNDS = 3
 """How often the fit is made again with less weight on what it did not explain."""
 TOLERANCE = 0.015
 """The residual at which a pixel counts half in the next fit."""
-SAME, CHANGED = 0.025, 0.06
+SAME, CHANGED = 0.03, 0.07
 """Differences that an autoencoder and an edit make by themselves, and from which on a pixel was changed on purpose."""
 STRONGEST, PLAIN = 0.97, 0.15
 """The quantile that stands for the strongest change of an edit. Where that is below ``PLAIN``, both differences shrink

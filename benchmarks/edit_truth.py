@@ -60,7 +60,7 @@ class Way:
         return ", ".join(parts) + (" + Restore Detail" if self.restore else "")
 
 
-BY_WORDS = Way(WORDS, 0.9, cfg=1.0, steps=14)
+BY_WORDS = Way(WORDS, 0.95, cfg=1.0, steps=14)
 DEFAULT = Way("noise_maps", 0.8)
 CHEAP = replace(DEFAULT, strength=1.0, cfg=1.0)
 WAYS = (

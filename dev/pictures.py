@@ -134,7 +134,7 @@ def edits_prompt(car: str) -> dict[str, Any]:
     """
     given: dict[str, list[Any]] = {"house": ["toy", 3], "car": ["loaded", 0]}
     plain = {"model": ["toy", 0], "scheduler": "simple", "seed": 0}
-    measured = {"steps": 14, "strength": 0.9, "cfg": 1.0, "source_cfg": 1.0}
+    measured = {"steps": 14, "strength": 0.95, "cfg": 1.0, "source_cfg": 1.0}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "toy": ("Img2ImgDemoCheckpoint", {"family": "eps"}),
         "loaded": ("LoadImage", {"image": car}),

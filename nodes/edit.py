@@ -60,7 +60,7 @@ class PromptEdit(io.ComfyNode):
                 inputs.scheduler(),
                 inputs.steps(14),
                 inputs.strength(
-                    0.9,
+                    0.95,
                     "How much of the way to noise and back is walked. Lower keeps shapes better; too low, and a new "
                     "color does not arrive.",
                 ),

@@ -34,14 +34,14 @@ def round_trip(node: Any, name: str, trial: Trial, steps: int, cfg: float) -> tu
     model, calls = trial.model.clone(), [0]
 
     def counted(apply: Any, given: dict[str, Any]) -> Any:
-        calls[0] += 1  # it asks for one scene at a time
+        calls[0] += len(given["input"]) // len(given["cond_or_uncond"])  # scenes, together or one at a time
         return apply(given["input"], given["timestep"], **given["c"])
 
     model.set_model_unet_function_wrapper(counted)
     latent: Any = {"samples": trial.latents.clone()}
     with peers.quiet():
         for way in ("unsample", "resample"):
-            latent = node.main(
+            latent = node.execute(
                 model=model, positive=trial.prompt, negative=trial.toy.empty, latent_image=latent, sampler_mode=way,
                 sampler_name=f"multistep/{name.split()[1]}", scheduler="normal", steps=steps, cfg=cfg, seed=0, eta=0.0,
                 eta_substep=0.0,

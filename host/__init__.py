@@ -42,7 +42,17 @@ from .model import (
     versions,
 )
 from .noise import FixedNoise, clip_noise, draw_noise
-from .panel import Panel, before_after_panel, lines_panel, noised_pictures, panel, silence, with_lines, words_panel
+from .panel import (
+    Panel,
+    before_after_panel,
+    lines_panel,
+    mask_panel,
+    noised_pictures,
+    panel,
+    silence,
+    with_lines,
+    words_panel,
+)
 from .plan import shown_plan
 from .progress import Progress, StepCounter, Thumbnails, tell_browser
 from .refinement import Refined, Refinement, with_colors_of
@@ -115,6 +125,7 @@ __all__ = [
     "load_picture",
     "load_saved_demo_checkpoint",
     "makes_sound",
+    "mask_panel",
     "model_fingerprint",
     "noise_schedule",
     "noised_pictures",

@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 from comfy.sd import VAE
+from comfy_api.latest import ui
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
@@ -30,6 +31,11 @@ def panel(key: str, report: str, **shown: Any) -> Panel:
 def words_panel(report: str) -> Panel:
     """The report in words alone."""
     return panel("img2img_words", report)
+
+
+def mask_panel(mask: Tensor, report: str) -> Panel:
+    """A mask as a picture, which ComfyUI makes of float32 alone, and the report in words."""
+    return ui.PreviewMask(mask.float()).as_dict() | words_panel(report)
 
 
 def lines_panel(*lines: str) -> Panel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from .. import host
 from ..core.mask import grown
@@ -211,4 +211,4 @@ class PromptMask(io.ComfyNode):
         found, work = host.find_mask(guidance, opened, settings, host.StepCounter(model, host.FIND_STEPS))
         mask = grown(host.picture_mask(found, opened, model), grow)
         text = report.text(work, seed=seed, threshold=threshold, grow=grow, share=float(mask.mean()))
-        return io.NodeOutput(mask, text, ui=ui.PreviewMask(mask).as_dict() | host.words_panel(text))
+        return io.NodeOutput(mask, text, ui=host.mask_panel(mask, text))

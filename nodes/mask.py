@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from .. import host
 from ..core.checks import check_masks_fit
@@ -204,4 +204,4 @@ class AdjustMask(io.ComfyNode):
         given = mask.reshape(-1, *mask.shape[-2:])
         adjusted = blurred(grown(without_holes(given) if fill_holes else given, grow), blur)
         text = report.text(grow=grow, blur=blur, fill_holes=fill_holes, share=float(adjusted.mean()))
-        return io.NodeOutput(adjusted, text, ui=ui.PreviewMask(adjusted).as_dict() | host.words_panel(text))
+        return io.NodeOutput(adjusted, text, ui=host.mask_panel(adjusted, text))

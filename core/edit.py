@@ -41,11 +41,7 @@ def prompt_edit(
     This is an Euler step of the target's path less one of the source's. Two answers a step for each noise. Every second
     step takes the noise of the step before turned around, so that what the noise does to d at first order cancels. In
     the second half, when the strong differences are known, delta is left out where d is ``FAINT`` beside them, by
-    DiffEdit's mask (arXiv:2210.11427), which takes no call here.
-
-    A run does not start at infinite noise, and on the way from there d would have come to a delta already, were delta
-    always what it is now. Of the picture as a whole it is, of its parts it is not: d starts as a times the mean of the
-    first delta. Without it edits of light and season come out too weak.
+    DiffEdit's mask (arXiv:2210.11427), which takes no call here. What d starts as: see ``_tone``.
 
     x:      [B, C, ...] the clean picture in the model's space
     sigmas: [steps + 1] falling; at the last one 0 the edit is whole
@@ -67,7 +63,7 @@ def prompt_edit(
             source, target = denoise_pair(state, state + change, sigma)
             seen = seen + (target - source) / len(noises)
         if index == 0:
-            change = (1 - sigma if flow else 1.0) * _tone(seen, mask)
+            change = _tone(seen, mask, 1 - sigma if flow else 1.0)
         share = 1 - sigma_next / sigma
         if 2 * index >= len(sigmas) - 1:
             seen = seen * found_mask(torch.lerp(change, seen, share), FAINT).to(seen)
@@ -76,12 +72,19 @@ def prompt_edit(
         yield picture if mask is None else keep_outside(mask, x, picture)
 
 
-def _tone(seen: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean of a change over each picture, or over what of it a mask lets through; as large as the change."""
-    weight = torch.ones_like(seen) if mask is None else mask.expand_as(seen)
-    dims = tuple(range(2, seen.ndim))
+def _tone(delta: Tensor, mask: Tensor | None, signal: float) -> Tensor:
+    """What an edit starts as: a times the mean of its first delta over each picture, or what of it a mask lets through.
+
+    A run does not start at infinite noise, and on the way from there d would have come to a delta already, were delta
+    always what it is now. Of the picture as a whole it is, of its parts it is not. From 0, edits of light and season
+    come out too weak.
+
+    signal: a, the share of the picture in what it is noised to
+    """
+    weight = torch.ones_like(delta) if mask is None else mask.expand_as(delta)
+    dims = tuple(range(2, delta.ndim))
     total = weight.sum(dims, keepdim=True).clamp(min=1)
-    return weight * ((weight * seen).sum(dims, keepdim=True) / total)
+    return signal * weight * ((weight * delta).sum(dims, keepdim=True) / total)
 
 
 def finish(

@@ -28,7 +28,7 @@ from .conditioning import on_device, with_hint
 from .guider import Guidance
 from .model import fitting_batch
 
-TILES_AT_ONCE = 8  # more of them together are hardly faster, and memory would grow with the picture
+TILES_AT_ONCE = 4  # more of them together are hardly faster, and memory would grow with the picture
 KEPT_PROMPTS = 8  # prompts that are cut already, more than a step asks about
 WHOLE = {
     "gligen": "GLIGEN boxes, which lie on the whole picture",

@@ -9,9 +9,9 @@ import torch
 from comfy.weight_adapter import LoRAAdapter
 from comfy_extras.nodes_custom_sampler import SamplerLMS
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
-from img2img_studio import host
 from img2img_studio.core.color import match_channels
 from img2img_studio.dev.models import random_conditioning, random_model, random_vae
+from img2img_studio.host.model import model_fingerprint
 
 POSITIVE, NEGATIVE, OTHER = (random_conditioning(seed) for seed in (1, 2, 3))
 
@@ -89,12 +89,12 @@ def test_a_recipe_of_a_connected_sampler_needs_it_again(latent, refine):
 
 def test_the_fingerprint_of_a_model_is_the_same_loaded_and_not(model):
     fresh = random_model("eps")
-    before = host.model_fingerprint(fresh)
+    before = model_fingerprint(fresh)
     comfy.model_management.load_models_gpu([fresh])
-    assert host.model_fingerprint(fresh) == before == host.model_fingerprint(model)
+    assert model_fingerprint(fresh) == before == model_fingerprint(model)
     patched = fresh.clone()
     patched.add_patches({"diffusion_model.out.2.weight": ("diff", (torch.ones(4, 32, 3, 3),))}, 0.5)
-    assert host.model_fingerprint(patched) != before
+    assert model_fingerprint(patched) != before
 
 
 def test_the_fingerprint_sees_what_is_in_a_lora(model):
@@ -106,7 +106,7 @@ def test_the_fingerprint_sees_what_is_in_a_lora(model):
         patch = LoRAAdapter(set(), (up, down, None, None, None, None)) if kind == "lora" else ("diff", (up @ down,))
         patched = model.clone()
         patched.add_patches({"diffusion_model.out.2.weight": patch}, 0.5)
-        return host.model_fingerprint(patched)
+        return model_fingerprint(patched)
 
     assert with_lora(1) == with_lora(1)
     assert len({with_lora(1), with_lora(2), with_lora(1, "diff"), with_lora(2, "diff")}) == 4
@@ -115,7 +115,7 @@ def test_the_fingerprint_sees_what_is_in_a_lora(model):
 def test_the_fingerprint_sees_the_family(model):
     """Noise levels and weights are the same; what the model predicts is not."""
     v = ModelSamplingDiscrete().patch(model, "v_prediction", False)[0]
-    assert host.model_fingerprint(v) != host.model_fingerprint(model)
+    assert model_fingerprint(v) != model_fingerprint(model)
 
 
 def test_drift_is_measured_and_stops_in_time(nodes, latent, refine):

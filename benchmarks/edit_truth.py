@@ -300,6 +300,11 @@ def _unseen(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Itera
     return table(f"{count} edits that nothing was tuned on", trial, CHOSEN, judge)
 
 
+def _tuned_on(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    trial = Trial(toy, world.Edits(count, TUNED_ON), judge)
+    return table(f"{count} edits that methods were tuned on", trial, CHOSEN, judge)
+
+
 def _every_way(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
     return table(f"Every way, {few} of them", Trial(toy, world.Edits(few, UNSEEN), judge), WAYS, judge)
 
@@ -322,6 +327,7 @@ def _guidance(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Ite
 
 TABLES: dict[str, Callable[[world.Toy, reader.Reader, int, int], Iterator[str]]] = {
     "unseen": _unseen,
+    "tuned": _tuned_on,
     "every": _every_way,
     "pairs": _pairs,
     "unsaid": _unsaid,

@@ -13,6 +13,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -295,14 +296,8 @@ def masks(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterato
         yield f"| {name} | {overlap.mean():.2f} | {well:.0%} | {asked:.3g} |\n"
 
 
-def _unseen(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
-    trial = Trial(toy, world.Edits(count, UNSEEN), judge)
-    return table(f"{count} edits that nothing was tuned on", trial, CHOSEN, judge)
-
-
-def _tuned_on(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
-    trial = Trial(toy, world.Edits(count, TUNED_ON), judge)
-    return table(f"{count} edits that methods were tuned on", trial, CHOSEN, judge)
+def _large(first: int, which: str, toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
+    return table(f"{count} edits that {which}", Trial(toy, world.Edits(count, first), judge), CHOSEN, judge)
 
 
 def _every_way(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Iterator[str]:
@@ -326,8 +321,8 @@ def _guidance(toy: world.Toy, judge: reader.Reader, count: int, few: int) -> Ite
 
 
 TABLES: dict[str, Callable[[world.Toy, reader.Reader, int, int], Iterator[str]]] = {
-    "unseen": _unseen,
-    "tuned": _tuned_on,
+    "unseen": partial(_large, UNSEEN, "nothing was tuned on"),
+    "tuned": partial(_large, TUNED_ON, "methods were tuned on"),
     "every": _every_way,
     "pairs": _pairs,
     "unsaid": _unsaid,

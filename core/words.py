@@ -32,10 +32,12 @@ def _cost(facts: Facts) -> str:
 
 
 def _guidance(facts: Facts) -> Iterable[str]:
-    """Where cfg does harm, because the model has its guidance built in as Flux has, or undoes what was prepared."""
+    """Where a model or a cfg does harm: guidance on top of guidance as Flux has it, or not what was prepared for."""
     if facts.get("guided_twice"):
         yield "this model has its guidance built in, and cfg above 1 burns its colors: set cfg to 1"
     tuned = facts.get("inversion", {}).get("null_text")
+    if facts.get("inverted_by") == "another model":
+        yield "another model inverted it, or this one with other LoRAs: the picture may not come back"
     if tuned and facts.get("cfg") == 1.0:
         yield f"at cfg 1 what Null-Text tuned has no part: set cfg to {tuned['cfg']:g}"
 

@@ -84,10 +84,13 @@ def check_inversion(model: ModelPatcher, inversion: Inversion) -> None:
 
 
 def inverting_model(model: ModelPatcher, inversion: Inversion) -> str:
-    """Whether an inversion was made by this MODEL, in words for a report; by which prompts and cfg, is not asked."""
-    if inversion.model in ("", model_fingerprint(model)):
-        return "this model"
-    return "another model than this, or this one with other patches: what it kept may not come back"
+    """Whether an inversion was made by this MODEL, for a report: `this model`, `another model` or `not known`.
+
+    A LoRA more or less is another one. By which prompts and cfg it was made, is not asked.
+    """
+    if not inversion.model:
+        return "not known"
+    return "this model" if inversion.model == model_fingerprint(model) else "another model"
 
 
 def invert_latent(guidance: Guidance, opened: OpenLatent, sigmas: Tensor, settings: InversionSettings) -> Inverted:

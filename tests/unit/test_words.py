@@ -52,6 +52,11 @@ def test_the_proof_counts_the_pixels_outside():
             "At cfg 1 what Null-Text tuned has no part: set cfg to 7.5",
         ),
         ({"inversion": {"null_text": {"cfg": 7.5}, "strength": 0.8}, "cfg": 7.5}, "Strength 0.8"),
+        ({"inversion": {"strength": 0.8}, "inverted_by": "this model"}, "Strength 0.8"),
+        (
+            {"inversion": {"strength": 0.8}, "inverted_by": "another model"},
+            "Another model inverted it, or this one with other LoRAs: the picture may not come back; strength 0.8",
+        ),
         (
             {"items": [{"seed": seed, "strength": 0.5} for seed in range(6)]},
             "Strength 0.5; seeds 0, 1, 2, 3 and 2 more",
